@@ -1,0 +1,3 @@
+export * from './brain/brain.ts';
+export * from './events.ts';
+export * from './tool/tool.ts';

@@ -1,0 +1,60 @@
+import type { Json, ToolDescriptor, ToolEffect, ToolExample } from '@skein/protocol';
+import { SkeinError } from '@skein/protocol';
+import { z } from 'zod';
+
+export interface ToolContext {
+  /** Fires when the caller stopped, its deadline passed or its connection closed. */
+  readonly signal: AbortSignal;
+  /** Who asked: a peer's proven id, or undefined for this node's own agent. */
+  readonly caller?: string;
+  /** Sends partial output ahead of the result; resolves when the receiver has room for more. */
+  emit(delta: string): Promise<void>;
+}
+
+/** Something an agent can do: local, remote or foreign, the brain cannot tell. */
+export interface Tool {
+  readonly descriptor: ToolDescriptor;
+  /** The peer that runs it: its label and proven id; undefined for a tool of this node. */
+  readonly peer?: { readonly name: string; readonly id: string };
+  /** Whether the output comes from outside and so is data, never instruction: web pages, files, other peers. */
+  readonly untrusted: boolean;
+  /**
+   * Checks the input against the tool's schema and runs it.
+   * @throws SkeinError `invalid` for input the schema refuses, and whatever the tool raises.
+   */
+  run(input: unknown, context: ToolContext): Promise<Json>;
+}
+
+export interface ToolDefinition<Input extends z.ZodObject> {
+  /** 1 to 64 letters, digits, `_` or `-`. */
+  readonly name: string;
+  readonly description: string;
+  readonly input: Input;
+  readonly effect?: ToolEffect;
+  readonly untrusted?: boolean;
+  readonly examples?: readonly ToolExample[];
+  run(input: z.infer<Input>, context: ToolContext): Promise<Json> | Json;
+}
+
+/** A tool from a name, a schema and a function. `effect` defaults to `at-most-once`, the strictest. */
+export function defineTool<Input extends z.ZodObject>(definition: ToolDefinition<Input>): Tool {
+  const schema = definition.input.strict();
+  return {
+    descriptor: {
+      name: definition.name,
+      description: definition.description,
+      input: z.record(z.string(), z.json()).parse(z.toJSONSchema(schema, { io: 'input' })),
+      effect: definition.effect ?? 'at-most-once',
+      examples: [...(definition.examples ?? [])],
+    },
+    untrusted: definition.untrusted ?? false,
+    async run(input, context) {
+      const parsed = schema.safeParse(input);
+      if (!parsed.success) {
+        throw new SkeinError(`${definition.name}: ${z.prettifyError(parsed.error)}`, { code: 'invalid' });
+      }
+      // Proven: strict() changes which keys are refused, not the type of what is accepted.
+      return definition.run(parsed.data as z.infer<Input>, context);
+    },
+  };
+}
