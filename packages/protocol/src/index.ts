@@ -1,7 +1,36 @@
 export * from './base32.ts';
+export * from './envelope.ts';
 export * from './errors.ts';
+export * from './frame.ts';
+export { CookieJar, type CookieJarParts } from './handshake/cookie-jar.ts';
+export { type Hello, type HelloFields, helloSchema } from './handshake/hello.ts';
+export { InitiatorHandshake, type InitiatorParts, type InviteProof } from './handshake/initiator-handshake.ts';
+export { REFUSALS, type RefusalCode } from './handshake/refusal.ts';
+export { ResponderHandshake, type ResponderParts } from './handshake/responder-handshake.ts';
+export { inviteMac } from './handshake/session-keys.ts';
+export {
+  type Admission,
+  type Admit,
+  type Established,
+  type HandshakeParts,
+  type HandshakeRandom,
+  type HandshakeStep,
+  systemHandshakeRandom,
+} from './handshake/step.ts';
 export * from './ids.ts';
 export * from './json.ts';
 export * from './keys.ts';
+export * from './limits.ts';
 export * from './methods/method.ts';
 export * from './methods/tools.ts';
+export { CipherState, KEY_BYTES, TAG_BYTES } from './noise/cipher-state.ts';
+export {
+  HandshakeState,
+  type HandshakeStateParts,
+  NOISE_MAX_BYTES,
+  type NoisePayload,
+  type NoiseTransport,
+} from './noise/handshake-state.ts';
+export { NOISE_PATTERNS, type NoisePattern, type NoiseToken, noiseProtocolName } from './noise/patterns.ts';
+export { createX25519, type X25519KeyPair, x25519FromPrivate } from './noise/x25519.ts';
+export { FINGERPRINT_WORDS, fingerprintWords, WORDS } from './words.ts';

@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 
-/** What a peer must have been granted to use a method. */
-export const GRANTS = ['tools', 'brain', 'memory-read', 'memory-write', 'sessions', 'chat'] as const;
+/** What a peer must have been granted to use a method; `presence` is granted to everybody who is trusted at all. */
+export const GRANTS = ['presence', 'tools', 'brain', 'memory-read', 'memory-write', 'sessions', 'chat'] as const;
 export type Grant = (typeof GRANTS)[number];
 
 /** One row of the contract between peers. */

@@ -59,7 +59,7 @@ export const toolsCall = defineMethod({
 /** Published when the tools shared with the receiver changed: it should list them again. */
 export const toolsChanged = defineMethod({
   name: 'tools.changed',
-  grant: 'tools',
+  grant: 'presence',
   params: z.object({}),
   result: z.object({}),
   idempotent: true,
