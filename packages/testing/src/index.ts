@@ -1,1 +1,7 @@
-export {};
+export * from './browser.ts';
+export * from './llm-server/script.ts';
+export * from './llm-server/server.ts';
+export * from './man-in-the-middle.ts';
+export * from './network.ts';
+export * from './scripted-backend.ts';
+export * from './virtual-clock.ts';

@@ -1,0 +1,20 @@
+/** Time, as a part: the simulator moves it. */
+export interface Clock {
+  /** The wall clock, epoch ms. May jump. */
+  now(): number;
+  /** Milliseconds since some moment, with fractions. Never jumps. */
+  monotonicMs(): number;
+  /** Runs `fire` once, not before `ms` have passed; the returned function takes it back. Does not keep a process alive. */
+  after(ms: number, fire: () => void): () => void;
+}
+
+/** This machine's time. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  after(ms, fire) {
+    const timer = setTimeout(fire, ms);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};

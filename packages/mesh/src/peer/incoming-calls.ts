@@ -1,0 +1,261 @@
+import {
+  BODY_DEPTH_MAX,
+  CREDIT_BYTES,
+  depthWithin,
+  MESSAGE_TYPE,
+  type MessageHeader,
+  type MessageType,
+  type Method,
+  type PeerId,
+  SkeinError,
+} from '@skein/protocol';
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import type { CallContext, Router } from '../router.ts';
+import { Deadlines } from './deadlines.ts';
+import type { Link } from './link.ts';
+import { TokenBucket } from './token-bucket.ts';
+
+export interface IncomingLimits {
+  /** Requests of one peer being worked on at once. */
+  readonly maxConcurrentCalls: number;
+  /** Messages of one peer a second. */
+  readonly maxMessagesPerSecond: number;
+}
+
+export interface IncomingParts {
+  readonly link: Link;
+  readonly clock: Clock;
+  readonly router: Router;
+  readonly peer: { readonly id: PeerId; readonly name: string };
+  readonly limits: IncomingLimits;
+  /** Told of errors that are this node's own fault. */
+  readonly onInternalError: (error: SkeinError, method: string) => void;
+}
+
+/** The requests of one peer that this node is working on. Door 2: what passes here is parsed. */
+export class IncomingCalls {
+  readonly #parts: IncomingParts;
+  readonly #active = new Map<number, ActiveCall>();
+  readonly #deadlines: Deadlines;
+  readonly #bucket: TokenBucket;
+  /** Handlers that have not settled yet, those of ended calls included. */
+  #running = 0;
+
+  constructor(parts: IncomingParts) {
+    this.#parts = parts;
+    this.#deadlines = new Deadlines(parts.clock, (nowMs) => this.#sweep(nowMs));
+    this.#bucket = new TokenBucket(parts.limits.maxMessagesPerSecond, parts.clock.monotonicMs());
+  }
+
+  get size(): number {
+    return this.#active.size;
+  }
+
+  /** One request or publication. What cannot be taken is answered with an error, never dropped silently. */
+  request(header: MessageHeader, plaintext: Buffer): void {
+    const { link, clock, router } = this.#parts;
+    const refusal = this.#overLimit(header);
+    if (refusal !== undefined) {
+      this.#refuse(header, refusal);
+      return;
+    }
+    let methodName = 'unknown';
+    try {
+      const { method: name, params: raw } = parseRequest(plaintext.toString('utf8', header.bodyStart, header.bodyEnd));
+      methodName = name;
+      const { method, handle } = router.find(name);
+      const params = method.params.safeParse(raw);
+      if (!params.success) throw new SkeinError(`${name}: ${z.prettifyError(params.error)}`, { code: 'invalid' });
+      const deadlineAtMs = header.budgetMs === 0 ? Number.POSITIVE_INFINITY : clock.monotonicMs() + header.budgetMs;
+      const call = new ActiveCall({ header, method, peer: this.#parts.peer, link, deadlineAtMs });
+      this.#active.set(header.call, call);
+      if (header.budgetMs > 0) this.#deadlines.add(deadlineAtMs);
+      const result = handle(params.data, call);
+      if (!(result instanceof Promise)) this.#succeed(call, result);
+      else {
+        this.#running += 1;
+        result.then(
+          (value) => {
+            this.#running -= 1;
+            this.#succeed(call, value);
+          },
+          (error: unknown) => {
+            this.#running -= 1;
+            if (this.#forget(call)) this.#refuse(header, this.#publicError(error, name));
+          },
+        );
+      }
+    } catch (error) {
+      this.#active.delete(header.call);
+      this.#refuse(header, this.#publicError(error, methodName));
+    }
+  }
+
+  cancel(call: number): void {
+    this.#end(call, new SkeinError('The caller stopped it', { code: 'canceled' }));
+  }
+
+  credit(call: number, bytes: number): void {
+    this.#active.get(call)?.addCredit(bytes);
+  }
+
+  /** Stops all work for this peer: it has left. */
+  close(reason: string): void {
+    this.#deadlines.close();
+    for (const call of this.#active.keys()) this.#end(call, new SkeinError(`The caller left: ${reason}`, { code: 'canceled' }));
+  }
+
+  #overLimit(header: MessageHeader): SkeinError | undefined {
+    const { clock, limits } = this.#parts;
+    const waitMs = this.#bucket.take(1, clock.monotonicMs());
+    if (waitMs > 0) return busy(`More than ${limits.maxMessagesPerSecond} messages a second`, waitMs);
+    if (this.#running >= limits.maxConcurrentCalls)
+      return busy(`${this.#running} of this peer’s calls are being worked on`, 100);
+    if (!this.#active.has(header.call)) return undefined;
+    return new SkeinError(`Call ${header.call} is under way already`, { code: 'conflict' });
+  }
+
+  #succeed(call: ActiveCall, result: unknown): void {
+    if (!this.#forget(call) || call.header.type === MESSAGE_TYPE.publish) return;
+    try {
+      sendOn(this.#parts.link, call.header, MESSAGE_TYPE.result, JSON.stringify(result) ?? 'null');
+    } catch (error) {
+      this.#refuse(call.header, this.#publicError(error, call.method.name));
+    }
+  }
+
+  #forget(call: ActiveCall): boolean {
+    const { header } = call;
+    // A call that was ended may have made room for another of the same number.
+    return this.#active.get(header.call) === call && this.#active.delete(header.call);
+  }
+
+  #end(id: number, reason: SkeinError): void {
+    const call = this.#active.get(id);
+    if (call === undefined) return;
+    this.#active.delete(id);
+    call.abort(reason);
+  }
+
+  #publicError(error: unknown, method: string): SkeinError {
+    const known = SkeinError.from(error);
+    if (known.code === 'internal') this.#parts.onInternalError(known, method);
+    return known;
+  }
+
+  #refuse(header: MessageHeader, error: SkeinError): void {
+    try {
+      sendOn(this.#parts.link, header, MESSAGE_TYPE.error, JSON.stringify(error.toPublic()));
+    } catch (cause) {
+      // Not even the refusal finds room: a peer that asks without reading would wait for answers that cannot come.
+      this.#parts.link.close(`answers cannot be delivered: ${SkeinError.from(cause).message}`);
+    }
+  }
+
+  #sweep(nowMs: number): number {
+    let nextAtMs = Number.POSITIVE_INFINITY;
+    for (const [id, call] of this.#active) {
+      if (call.deadlineAtMs > nowMs) nextAtMs = Math.min(nextAtMs, call.deadlineAtMs);
+      else {
+        const error = new SkeinError(`${call.method.name} took longer than the caller gave it`, { code: 'deadline-exceeded' });
+        this.#end(id, error);
+        this.#refuse(call.header, error);
+      }
+    }
+    return nextAtMs;
+  }
+}
+
+interface ActiveCallParts {
+  readonly header: MessageHeader;
+  readonly method: Method;
+  readonly peer: { readonly id: PeerId; readonly name: string };
+  readonly link: Link;
+  readonly deadlineAtMs: number;
+}
+
+class ActiveCall implements CallContext {
+  readonly header: MessageHeader;
+  readonly method: Method;
+  readonly peer: { readonly id: PeerId; readonly name: string };
+  readonly deadlineAtMs: number;
+  readonly #link: Link;
+  #controller: AbortController | undefined;
+  #endedBecause: SkeinError | undefined;
+  #creditBytes = CREDIT_BYTES;
+  #wakeEmitter: (() => void) | undefined;
+
+  constructor(parts: ActiveCallParts) {
+    this.header = parts.header;
+    this.method = parts.method;
+    this.peer = parts.peer;
+    this.deadlineAtMs = parts.deadlineAtMs;
+    this.#link = parts.link;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#endedBecause !== undefined) this.#controller.abort(this.#endedBecause);
+    }
+    return this.#controller.signal;
+  }
+
+  async emit(part: unknown): Promise<void> {
+    if (this.#endedBecause !== undefined) throw this.#endedBecause;
+    const body = JSON.stringify(part);
+    const bytes = sendOn(this.#link, this.header, MESSAGE_TYPE.part, body);
+    this.#creditBytes -= bytes;
+    // Credit may go below zero by one part; the next waits until it is above again.
+    while (this.#creditBytes <= 0) {
+      await new Promise<void>((resolve) => {
+        this.#wakeEmitter = resolve;
+      });
+      if (this.#endedBecause !== undefined) throw this.#endedBecause;
+    }
+  }
+
+  addCredit(bytes: number): void {
+    this.#creditBytes = Math.min(CREDIT_BYTES, this.#creditBytes + bytes);
+    this.#wake();
+  }
+
+  abort(reason: SkeinError): void {
+    this.#endedBecause = reason;
+    this.#controller?.abort(reason);
+    this.#wake();
+  }
+
+  #wake(): void {
+    const wake = this.#wakeEmitter;
+    this.#wakeEmitter = undefined;
+    wake?.();
+  }
+}
+
+function parseRequest(text: string): { readonly method: string; readonly params: unknown } {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new SkeinError('The body of the request is not JSON', { code: 'invalid', cause: error });
+  }
+  if (!depthWithin(value, BODY_DEPTH_MAX)) {
+    throw new SkeinError(`The body of the request is nested deeper than ${BODY_DEPTH_MAX}`, { code: 'invalid' });
+  }
+  if (typeof value !== 'object' || value === null || !('method' in value) || typeof value.method !== 'string') {
+    throw new SkeinError('The body of a request is {"method","params"}', { code: 'invalid' });
+  }
+  return { method: value.method, params: 'params' in value ? value.params : undefined };
+}
+
+function sendOn(link: Link, header: MessageHeader, type: MessageType, body: string): number {
+  const bodyBytes = Buffer.byteLength(body);
+  if (link.isOpen) link.send({ type, priority: header.priority, budgetMs: 0, call: header.call, body, bodyBytes });
+  return bodyBytes;
+}
+
+function busy(message: string, retryAfterMs: number): SkeinError {
+  return new SkeinError(`${message}; try again in ${retryAfterMs} ms`, { code: 'busy', retryAfterMs });
+}

@@ -1,0 +1,212 @@
+import {
+  type Established,
+  FRAME_BYTES_SOFT,
+  FRAME_HEADER_BYTES,
+  HEADER_BYTES,
+  type Identity,
+  MESSAGE_AGE_MAX_MS,
+  MESSAGE_AHEAD_MAX_MS,
+  type MessageHeader,
+  type OutgoingMessage,
+  parseFrame,
+  RECORD_BYTES_MAX,
+  REKEY_FRAMES,
+  REKEY_MS,
+  routeBetween,
+  SkeinError,
+  signFrame,
+  writeMessage,
+} from '@skein/protocol';
+import type { Clock } from '../clock.ts';
+import type { Connection } from '../transport/transport.ts';
+import { SendQueue } from './send-queue.ts';
+
+/** First byte of a record: more records under this key follow, or this is the last one. */
+const RECORD = { data: Buffer.of(0x10), lastOfKey: Buffer.of(0x11) } as const;
+/** A connection that takes nothing for this long is given up. */
+const STALL_MS = 10_000;
+/** Messages put in one frame while more are waiting: enough to share a signature, few enough to keep both sides busy. */
+const FRAME_MESSAGES_SOFT = 32;
+/** Frames sealed in one go before the event loop gets its turn. */
+const FRAMES_AT_ONCE = 16;
+
+export interface LinkHandlers {
+  /** One message of the peer, in order. `plaintext` holds its body from `bodyStart` to `bodyEnd`. */
+  message(header: MessageHeader, plaintext: Buffer): void;
+  /** Called exactly once, last. */
+  closed(reason: string): void;
+}
+
+export interface LinkParts {
+  readonly connection: Connection;
+  readonly established: Established;
+  readonly identity: Identity;
+  readonly clock: Clock;
+}
+
+/** An established session over one connection: signed and sealed messages out, the peer's messages in. */
+export class Link {
+  readonly #connection: Connection;
+  readonly #established: Established;
+  readonly #identity: Identity;
+  readonly #clock: Clock;
+  readonly #outRoute: Buffer;
+  readonly #inRoute: Buffer;
+  readonly #queue = new SendQueue();
+  /** Wall time less monotonic time when the session began: session time never jumps. */
+  readonly #epochMs: number;
+  #handlers: LinkHandlers | undefined;
+  #clockOffsetMs: number;
+  #outSequence = 0;
+  #inSequence = 0;
+  #framesOfKey = 0;
+  #keySinceMs: number;
+  #flushScheduled = false;
+  #blocked = false;
+  #releaseStall: () => void = () => {};
+  #closed = false;
+  /** Monotonic time at which the peer was last heard. */
+  lastHeardMs: number;
+
+  constructor(parts: LinkParts) {
+    this.#connection = parts.connection;
+    this.#established = parts.established;
+    this.#identity = parts.identity;
+    this.#clock = parts.clock;
+    this.#outRoute = routeBetween(parts.identity, parts.established.peer, parts.established.sessionId);
+    this.#inRoute = routeBetween(parts.established.peer, parts.identity, parts.established.sessionId);
+    this.#clockOffsetMs = parts.established.clockOffsetMs;
+    const nowMs = parts.clock.monotonicMs();
+    this.#epochMs = parts.clock.now() - nowMs;
+    this.#keySinceMs = nowMs;
+    this.lastHeardMs = nowMs;
+  }
+
+  /** Begins to deliver. */
+  open(handlers: LinkHandlers): void {
+    this.#handlers = handlers;
+    this.#connection.admit(RECORD_BYTES_MAX);
+    this.#connection.attach({
+      record: (record) => this.#receive(record),
+      drain: () => this.#drained(),
+      closed: (reason) => this.#end(reason),
+    });
+  }
+
+  get isOpen(): boolean {
+    return !this.#closed;
+  }
+
+  /** This node's session time, epoch ms. */
+  nowMs(): number {
+    return this.#epochMs + this.#clock.monotonicMs();
+  }
+
+  /** Takes the peer's clock, read when it was `peerTimeMs` there, `delayMs` ago. */
+  setPeerTime(peerTimeMs: number, delayMs: number): void {
+    this.#clockOffsetMs = peerTimeMs + delayMs - this.nowMs();
+  }
+
+  /**
+   * Queues one message; it leaves at the end of this turn of the event loop.
+   * @throws SkeinError `too-large` for the body, `busy` when the queue to this peer is full, `unavailable` when closed.
+   */
+  send(message: OutgoingMessage): void {
+    if (this.#closed) throw new SkeinError('The session has ended', { code: 'unavailable' });
+    this.#queue.push(message);
+    if (this.#flushScheduled || this.#blocked) return;
+    this.#flushScheduled = true;
+    // Runs when every promise of this turn has settled, so answers that are ready together share a frame.
+    process.nextTick(() => this.#flush());
+  }
+
+  close(reason: string): void {
+    if (this.#closed) return;
+    if (!this.#blocked) this.#flush();
+    this.#connection.close(reason);
+  }
+
+  #flush(): void {
+    this.#flushScheduled = false;
+    for (let frames = 0; this.#queue.count > 0 && !this.#blocked && !this.#closed; frames += 1) {
+      if (frames === FRAMES_AT_ONCE) {
+        this.#flushScheduled = true;
+        setImmediate(() => this.#flush());
+        return;
+      }
+      this.#sendFrame(this.#queue.take(FRAME_MESSAGES_SOFT, FRAME_BYTES_SOFT));
+    }
+  }
+
+  #sendFrame(messages: readonly OutgoingMessage[]): void {
+    let bytes = FRAME_HEADER_BYTES;
+    for (const message of messages) bytes += HEADER_BYTES + message.bodyBytes;
+    const plaintext = Buffer.allocUnsafe(bytes);
+    const timeMs = Math.floor(this.nowMs());
+    const firstSequence = this.#outSequence;
+    const ends: number[] = [];
+    let at = FRAME_HEADER_BYTES;
+    for (const message of messages) {
+      writeMessage(plaintext, at, this.#outRoute, message, { sequence: this.#outSequence, timeMs });
+      this.#outSequence += 1;
+      at += HEADER_BYTES + message.bodyBytes;
+      ends.push(at);
+    }
+    signFrame(plaintext, ends, this.#outRoute, firstSequence, this.#identity);
+    this.#framesOfKey += 1;
+    const cipher = this.#established.send;
+    const nowMs = this.#clock.monotonicMs();
+    const last = this.#framesOfKey >= REKEY_FRAMES || nowMs - this.#keySinceMs >= REKEY_MS;
+    const record = cipher.seal(last ? RECORD.lastOfKey : RECORD.data, plaintext);
+    if (last) {
+      cipher.rekey();
+      this.#framesOfKey = 0;
+      this.#keySinceMs = nowMs;
+    }
+    if (this.#connection.send(record) || this.#closed) return;
+    this.#blocked = true;
+    this.#releaseStall = this.#clock.after(STALL_MS, () => {
+      this.#connection.close(`the peer took nothing for ${STALL_MS / 1000} s`);
+    });
+  }
+
+  #drained(): void {
+    this.#releaseStall();
+    this.#blocked = false;
+    this.#flush();
+  }
+
+  #receive(record: Buffer): void {
+    if (this.#closed) return;
+    try {
+      const kind = record[0];
+      if (kind !== RECORD.data[0] && kind !== RECORD.lastOfKey[0]) {
+        throw new SkeinError(`There is no record of kind ${kind}`, { code: 'invalid' });
+      }
+      const cipher = this.#established.receive;
+      const plaintext = cipher.open(record, 1);
+      if (kind === RECORD.lastOfKey[0]) cipher.rekey();
+      const frame = parseFrame(plaintext, this.#inRoute, this.#inSequence, this.#established.peer);
+      this.#inSequence += frame.messages.length;
+      this.lastHeardMs = this.#clock.monotonicMs();
+      const peerNowMs = this.#epochMs + this.lastHeardMs + this.#clockOffsetMs;
+      for (const header of frame.messages) {
+        if (peerNowMs - header.timeMs > MESSAGE_AGE_MAX_MS || header.timeMs - peerNowMs > MESSAGE_AHEAD_MAX_MS) {
+          throw new SkeinError(`A message is ${Math.round(peerNowMs - header.timeMs)} ms old`, { code: 'denied' });
+        }
+        this.#handlers?.message(header, plaintext);
+      }
+    } catch (error) {
+      // Order and delivery are the pipe's to keep, so a frame that does not check out means somebody is in the way.
+      this.#connection.close(`a frame was refused: ${SkeinError.from(error).message}`);
+    }
+  }
+
+  #end(reason: string): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#releaseStall();
+    this.#queue.clear();
+    this.#handlers?.closed(reason);
+  }
+}

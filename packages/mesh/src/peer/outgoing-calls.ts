@@ -1,0 +1,236 @@
+import {
+  abortReason,
+  BODY_DEPTH_MAX,
+  CREDIT_BYTES,
+  depthWithin,
+  ERROR_CODES,
+  MESSAGE_TYPE,
+  type MessageHeader,
+  type Method,
+  type Priority,
+  SkeinError,
+} from '@skein/protocol';
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import { Deadlines } from './deadlines.ts';
+import type { Link } from './link.ts';
+
+/** Calls one peer may owe an answer to. */
+const PENDING_MAX = 16_384;
+export const DEFAULT_TIMEOUT_MS = 60_000;
+
+export interface CallOptions<Part = unknown> {
+  readonly signal?: AbortSignal;
+  /** How long the answer may take, here and there; 60 s when not given. */
+  readonly timeoutMs?: number;
+  readonly priority?: Exclude<Priority, 'control'>;
+  /** Takes each part of a streamed answer in order; the sender waits while too many are not taken yet. */
+  readonly onPart?: (part: Part) => void | Promise<void>;
+  /** 16 bytes that name the work this call belongs to. */
+  readonly trace?: Uint8Array;
+}
+
+interface Pending {
+  readonly method: Method;
+  readonly options: CallOptions;
+  readonly deadlineAtMs: number;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: SkeinError) => void;
+  readonly release: () => void;
+  /** Settles when every part so far was taken; the result waits for it. */
+  parts: Promise<void> | undefined;
+  /** Bytes of parts taken and not yet given back as credit. */
+  takenBytes: number;
+}
+
+const errorBody = z.object({
+  code: z.enum(ERROR_CODES),
+  message: z.string().max(4_000),
+  retryAfterMs: z.number().nonnegative().optional(),
+});
+
+/** The calls this node made to one peer and that peer alone can answer. */
+export class OutgoingCalls {
+  readonly #link: Link;
+  readonly #clock: Clock;
+  readonly #peerName: string;
+  readonly #pending = new Map<number, Pending>();
+  readonly #deadlines: Deadlines;
+  #lastCall = 0;
+
+  constructor(parts: { readonly link: Link; readonly clock: Clock; readonly peerName: string }) {
+    this.#link = parts.link;
+    this.#clock = parts.clock;
+    this.#peerName = parts.peerName;
+    this.#deadlines = new Deadlines(parts.clock, (nowMs) => this.#sweep(nowMs));
+  }
+
+  /** Calls that wait for their answer. */
+  get size(): number {
+    return this.#pending.size;
+  }
+
+  call<P, R, T>(method: Method<P, R, T>, params: P, options: CallOptions<T> = {}): Promise<R> {
+    return new Promise<R>((resolve, reject) => {
+      const { signal } = options;
+      if (signal?.aborted) throw abortReason(signal);
+      if (this.#pending.size >= PENDING_MAX) {
+        throw new SkeinError(`${this.#pending.size} calls to ${this.#peerName} are under way already`, {
+          code: 'busy',
+          retryAfterMs: 100,
+        });
+      }
+      const timeoutMs = Math.min(options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 0xffff_ffff);
+      const call = ++this.#lastCall;
+      const body = JSON.stringify({ method: method.name, params });
+      this.#link.send({
+        type: MESSAGE_TYPE.request,
+        priority: options.priority ?? 'interactive',
+        budgetMs: Math.max(1, Math.ceil(timeoutMs)),
+        call,
+        trace: options.trace,
+        body,
+        bodyBytes: Buffer.byteLength(body),
+      });
+      const deadlineAtMs = this.#clock.monotonicMs() + timeoutMs;
+      const cancel = signal === undefined ? undefined : () => this.#stop(call, abortReason(signal));
+      if (cancel !== undefined) signal?.addEventListener('abort', cancel, { once: true });
+      this.#pending.set(call, {
+        // Proven: settled only with what method.result and method.part parsed.
+        method: method as unknown as Method,
+        options: options as CallOptions,
+        deadlineAtMs,
+        resolve: resolve as (result: unknown) => void,
+        reject,
+        release: cancel === undefined ? NOTHING : () => signal?.removeEventListener('abort', cancel),
+        parts: undefined,
+        takenBytes: 0,
+      });
+      this.#deadlines.add(deadlineAtMs);
+    });
+  }
+
+  /** One result, error or part from the peer. Answers to calls that ended meanwhile are dropped. */
+  receive(header: MessageHeader, plaintext: Buffer): void {
+    const pending = this.#pending.get(header.call);
+    if (pending === undefined) return;
+    try {
+      const value: unknown = JSON.parse(plaintext.toString('utf8', header.bodyStart, header.bodyEnd));
+      if (!depthWithin(value, BODY_DEPTH_MAX))
+        throw new SkeinError(`an answer nested deeper than ${BODY_DEPTH_MAX}`, { code: 'invalid' });
+      if (header.type === MESSAGE_TYPE.part) this.#receivePart(header, pending, value);
+      else if (header.type === MESSAGE_TYPE.error) this.#settle(header.call, errorOf(value));
+      else this.#receiveResult(header.call, pending, pending.method.result.parse(value));
+    } catch (error) {
+      this.#stop(
+        header.call,
+        new SkeinError(
+          `${this.#peerName} answered ${pending.method.name} with something that does not fit: ${reasonOf(error)}`,
+          {
+            code: 'invalid',
+            cause: error,
+          },
+        ),
+      );
+    }
+  }
+
+  /** Ends every call; the peer has left. */
+  close(reason: string): void {
+    this.#deadlines.close();
+    const error = new SkeinError(`${this.#peerName} left: ${reason}`, { code: 'unavailable' });
+    for (const call of this.#pending.keys()) this.#settle(call, error);
+  }
+
+  #receiveResult(call: number, pending: Pending, result: unknown): void {
+    if (pending.parts === undefined) {
+      this.#pending.delete(call);
+      pending.release();
+      pending.resolve(result);
+      return;
+    }
+    pending.parts.then(
+      () => {
+        if (!this.#pending.delete(call)) return;
+        pending.release();
+        pending.resolve(result);
+      },
+      (error: unknown) => this.#settle(call, SkeinError.from(error)),
+    );
+  }
+
+  #receivePart(header: MessageHeader, pending: Pending, value: unknown): void {
+    const { method, options } = pending;
+    if (method.part === undefined) throw new SkeinError('a part, though the method streams none', { code: 'invalid' });
+    const part = method.part.parse(value);
+    const bytes = header.bodyEnd - header.bodyStart;
+    const take = async () => {
+      await options.onPart?.(part);
+      this.#giveCredit(header, pending, bytes);
+    };
+    const taken = pending.parts === undefined ? take() : pending.parts.then(take);
+    pending.parts = taken;
+    taken.catch((error: unknown) => this.#stop(header.call, SkeinError.from(error)));
+  }
+
+  #giveCredit(header: MessageHeader, pending: Pending, bytes: number): void {
+    pending.takenBytes += bytes;
+    if (pending.takenBytes < CREDIT_BYTES / 2 || !this.#pending.has(header.call) || !this.#link.isOpen) return;
+    const body = String(pending.takenBytes);
+    pending.takenBytes = 0;
+    this.#link.send({
+      type: MESSAGE_TYPE.credit,
+      priority: 'control',
+      budgetMs: 0,
+      call: header.call,
+      body,
+      bodyBytes: body.length,
+    });
+  }
+
+  /** Ends a call here and tells the peer to stop working on it. */
+  #stop(call: number, error: SkeinError): void {
+    const pending = this.#pending.get(call);
+    if (pending === undefined) return;
+    this.#settle(call, error);
+    if (!this.#link.isOpen) return;
+    // On the lane of its request: a cancel must not overtake what it cancels.
+    const { priority = 'interactive' } = pending.options;
+    this.#link.send({ type: MESSAGE_TYPE.cancel, priority, budgetMs: 0, call, body: '', bodyBytes: 0 });
+  }
+
+  #settle(call: number, error: SkeinError): void {
+    const pending = this.#pending.get(call);
+    if (pending === undefined) return;
+    this.#pending.delete(call);
+    pending.release();
+    pending.reject(error);
+  }
+
+  #sweep(nowMs: number): number {
+    let nextAtMs = Number.POSITIVE_INFINITY;
+    for (const [call, pending] of this.#pending) {
+      if (pending.deadlineAtMs > nowMs) nextAtMs = Math.min(nextAtMs, pending.deadlineAtMs);
+      else {
+        const { name } = pending.method;
+        this.#stop(
+          call,
+          new SkeinError(`${this.#peerName} did not answer ${name} in the time given`, { code: 'deadline-exceeded' }),
+        );
+      }
+    }
+    return nextAtMs;
+  }
+}
+
+const NOTHING = () => {};
+
+function errorOf(value: unknown): SkeinError {
+  const { code, message, retryAfterMs } = errorBody.parse(value);
+  return new SkeinError(message, { code, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof z.ZodError) return z.prettifyError(error);
+  return error instanceof Error ? error.message : String(error);
+}

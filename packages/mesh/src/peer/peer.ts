@@ -1,0 +1,203 @@
+import {
+  type Established,
+  type Identity,
+  MESSAGE_TYPE,
+  type MessageHeader,
+  type MessageType,
+  type Method,
+  type PeerId,
+  type PublicIdentity,
+  type SkeinError,
+} from '@skein/protocol';
+import { z } from 'zod';
+import type { Clock } from '../clock.ts';
+import type { Router } from '../router.ts';
+import type { Connection } from '../transport/transport.ts';
+import { IncomingCalls, type IncomingLimits } from './incoming-calls.ts';
+import { Link } from './link.ts';
+import { type CallOptions, OutgoingCalls } from './outgoing-calls.ts';
+
+/** Silence after which the dialer asks; the acceptor waits a little longer, so one of the two asks. */
+const PING_AFTER_MS = { dialer: 12_000, acceptor: 13_500 } as const;
+/** Silence after which the peer is taken for dead. */
+const DEAD_AFTER_MS = 15_000;
+
+const smallNumber = z.number().int().nonnegative();
+const goodbye = z.object({ message: z.string().max(500) });
+const roundTrip = z.number().nonnegative().max(DEAD_AFTER_MS).nullable();
+
+export interface PeerParts {
+  readonly connection: Connection;
+  readonly established: Established;
+  readonly identity: Identity;
+  readonly clock: Clock;
+  readonly router: Router;
+  readonly limits: IncomingLimits;
+  readonly onInternalError: (error: SkeinError, method: string) => void;
+  readonly onClosed: (peer: Peer, reason: string) => void;
+}
+
+/** A remote node whose key is proven, for as long as one session with it lasts. */
+export class Peer {
+  readonly id: PeerId;
+  readonly identity: PublicIdentity;
+  /** What it calls itself: a label. */
+  readonly name: string;
+  /** Which run of its process this is. */
+  readonly boot: string;
+  readonly initiator: boolean;
+  readonly address: string;
+  readonly #parts: PeerParts;
+  readonly #link: Link;
+  readonly #outgoing: OutgoingCalls;
+  readonly #incoming: IncomingCalls;
+  #releaseWatch: () => void = () => {};
+  #pings = 0;
+  #pingSentAtMs: number | undefined;
+  #latencyMs: number | undefined;
+
+  constructor(parts: PeerParts) {
+    const { established, clock } = parts;
+    this.#parts = parts;
+    this.id = established.peer.id;
+    this.identity = established.peer;
+    this.name = established.hello.name;
+    this.boot = established.hello.boot;
+    this.initiator = established.initiator;
+    this.address = parts.connection.remoteAddress;
+    this.#link = new Link(parts);
+    this.#outgoing = new OutgoingCalls({ link: this.#link, clock, peerName: this.name });
+    this.#incoming = new IncomingCalls({
+      link: this.#link,
+      clock,
+      router: parts.router,
+      peer: this,
+      limits: parts.limits,
+      onInternalError: parts.onInternalError,
+    });
+  }
+
+  /** Begins to deliver what the peer sends. */
+  open(): void {
+    this.#link.open({
+      message: (header, plaintext) => this.#receive(header, plaintext),
+      closed: (reason) => this.#closed(reason),
+    });
+    if (this.initiator) this.#ping();
+    this.#watch();
+  }
+
+  get isOpen(): boolean {
+    return this.#link.isOpen;
+  }
+
+  /** Round trip of the last ping in ms; undefined before the first. */
+  get latencyMs(): number | undefined {
+    return this.#latencyMs;
+  }
+
+  /** Milliseconds since anything was heard of it. */
+  get silentMs(): number {
+    return this.#parts.clock.monotonicMs() - this.#link.lastHeardMs;
+  }
+
+  /** Calls under way in both directions. */
+  get load(): number {
+    return this.#outgoing.size + this.#incoming.size;
+  }
+
+  /**
+   * Runs a method over there.
+   * @throws SkeinError whatever the peer answers, `deadline-exceeded`, `canceled` by the signal, `unavailable` when the
+   * peer leaves, `busy` when too much waits for it, `invalid` when its answer does not fit the method.
+   */
+  call<P, R, T>(method: Method<P, R, T>, params: P, options?: CallOptions<T>): Promise<R> {
+    return this.#outgoing.call(method, params, options);
+  }
+
+  /** Tells the peer something and expects no answer. @throws SkeinError `unavailable`, `busy` or `too-large`. */
+  publish<P, R, T>(method: Method<P, R, T>, params: P): void {
+    this.#send(MESSAGE_TYPE.publish, 0, JSON.stringify({ method: method.name, params }), 'interactive');
+  }
+
+  /** Says goodbye and ends the session. */
+  close(reason: string): void {
+    if (!this.#link.isOpen) return;
+    this.#send(MESSAGE_TYPE.goodbye, 0, JSON.stringify({ code: 'unavailable', message: reason }));
+    this.#link.close(reason);
+  }
+
+  #receive(header: MessageHeader, plaintext: Buffer): void {
+    switch (header.type) {
+      case MESSAGE_TYPE.request:
+      case MESSAGE_TYPE.publish:
+        this.#incoming.request(header, plaintext);
+        break;
+      case MESSAGE_TYPE.result:
+      case MESSAGE_TYPE.error:
+      case MESSAGE_TYPE.part:
+        this.#outgoing.receive(header, plaintext);
+        break;
+      case MESSAGE_TYPE.cancel:
+        this.#incoming.cancel(header.call);
+        break;
+      case MESSAGE_TYPE.credit:
+        this.#incoming.credit(header.call, smallNumber.parse(bodyOf(header, plaintext)));
+        break;
+      case MESSAGE_TYPE.ping:
+        this.#receivePing(header, roundTrip.parse(bodyOf(header, plaintext)));
+        break;
+      case MESSAGE_TYPE.pong:
+        this.#receivePong(header);
+        break;
+      case MESSAGE_TYPE.goodbye:
+        this.#parts.connection.close(`the peer said goodbye: ${goodbye.parse(bodyOf(header, plaintext)).message}`);
+        break;
+    }
+  }
+
+  #receivePing(header: MessageHeader, peerRoundTripMs: number | null): void {
+    if (peerRoundTripMs !== null) this.#link.setPeerTime(header.timeMs, peerRoundTripMs / 2);
+    this.#send(MESSAGE_TYPE.pong, header.call, '');
+  }
+
+  #receivePong(header: MessageHeader): void {
+    if (this.#pingSentAtMs === undefined || header.call !== this.#pings) return;
+    this.#latencyMs = this.#parts.clock.monotonicMs() - this.#pingSentAtMs;
+    this.#pingSentAtMs = undefined;
+    this.#link.setPeerTime(header.timeMs, this.#latencyMs / 2);
+  }
+
+  #ping(): void {
+    this.#pings += 1;
+    this.#pingSentAtMs = this.#parts.clock.monotonicMs();
+    this.#send(MESSAGE_TYPE.ping, this.#pings, JSON.stringify(this.#latencyMs ?? null));
+  }
+
+  #watch(): void {
+    const { silentMs } = this;
+    const pingAfterMs = this.initiator ? PING_AFTER_MS.dialer : PING_AFTER_MS.acceptor;
+    if (silentMs >= DEAD_AFTER_MS) {
+      this.#parts.connection.close(`nothing was heard of it for ${DEAD_AFTER_MS / 1000} s`);
+      return;
+    }
+    if (silentMs >= pingAfterMs) this.#ping();
+    const nextMs = (silentMs >= pingAfterMs ? DEAD_AFTER_MS : pingAfterMs) - silentMs;
+    this.#releaseWatch = this.#parts.clock.after(nextMs, () => this.#watch());
+  }
+
+  #send(type: MessageType, call: number, body: string, priority: 'control' | 'interactive' = 'control'): void {
+    this.#link.send({ type, priority, budgetMs: 0, call, body, bodyBytes: Buffer.byteLength(body) });
+  }
+
+  #closed(reason: string): void {
+    this.#releaseWatch();
+    this.#outgoing.close(reason);
+    this.#incoming.close(reason);
+    this.#parts.onClosed(this, reason);
+  }
+}
+
+function bodyOf(header: MessageHeader, plaintext: Buffer): unknown {
+  return JSON.parse(plaintext.toString('utf8', header.bodyStart, header.bodyEnd));
+}

@@ -1,0 +1,30 @@
+/** One open pipe of whole records. It knows bytes, not peers. */
+export interface Connection {
+  /** Where the other end is, for people and for budgets by address; never identity. */
+  readonly remoteAddress: string;
+  /** Begins to deliver; records that came before wait. Called once. */
+  attach(handlers: ConnectionHandlers): void;
+  /** Sends one record. False when the pipe is over its high-water mark: send no more until `drain`. */
+  send(record: Uint8Array): boolean;
+  /** Lets larger records in than the bound that holds before a session is established. */
+  admit(maxRecordBytes: number): void;
+  /** Ends the pipe; `closed` follows. Idempotent. */
+  close(reason: string): void;
+}
+
+export interface ConnectionHandlers {
+  /** The bytes are the receiver's to keep. */
+  record(record: Buffer): void;
+  /** There is room again after `send` said false. */
+  drain(): void;
+  /** Called exactly once, last. */
+  closed(reason: string): void;
+}
+
+/** Opens pipes for one kind of URL. */
+export interface Transport {
+  /** URL schemes without the colon: `['ws', 'wss']`. */
+  readonly schemes: readonly string[];
+  /** @throws SkeinError `unavailable` when nobody answers there, `canceled` or `deadline-exceeded` by the signal. */
+  dial(url: string, options: { readonly signal: AbortSignal }): Promise<Connection>;
+}

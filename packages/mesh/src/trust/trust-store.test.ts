@@ -1,0 +1,231 @@
+import {
+  appendFileSync,
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import { createIdentity, formatKeyLine, type SkeinError } from '@skein/protocol';
+import { describe, expect, it } from 'vitest';
+import { type TrustChange, TrustStore } from './trust-store.ts';
+
+const keyLine = (name: string) => formatKeyLine(createIdentity(), name);
+
+/** A directory with a trust file of these lines, a started store, and what it reported. */
+async function openStore(lines: readonly string[] = []) {
+  const directory = mkdtempSync(join(tmpdir(), 'skein-trust-'));
+  const path = join(directory, 'authorized_peers');
+  if (lines.length > 0) writeFileSync(path, lines.map((line) => `${line}\n`).join(''), { mode: 0o600 });
+  const errors: SkeinError[] = [];
+  let wake: () => void = () => {};
+  const store = new TrustStore({
+    path,
+    onError: (error) => {
+      errors.push(error);
+      wake();
+    },
+  });
+  const changes: TrustChange[] = [];
+  store.onChange((change) => {
+    changes.push(change);
+    wake();
+  });
+  /** Resolves when the condition holds, which is looked at whenever the store reports something. */
+  const until = (condition: () => boolean) =>
+    new Promise<void>((resolve) => {
+      wake = () => {
+        if (condition()) resolve();
+      };
+      wake();
+    });
+  return {
+    store,
+    path,
+    directory,
+    errors,
+    changes,
+    until,
+    async [Symbol.asyncDispose]() {
+      await store[Symbol.asyncDispose]();
+      rmSync(directory, { recursive: true });
+    },
+  };
+}
+
+describe('a trust store', () => {
+  it('starts empty without a file, and trusts and revokes on the disk', async () => {
+    await using net = await openStore();
+    await net.store.start();
+    expect(net.store.list()).toEqual([]);
+    const { identity } = net.store.trust(keyLine('eu'), { trust: 'tool', voter: true });
+    expect(net.store.get(identity.id)).toMatchObject({ name: 'eu', trust: 'tool', voter: true, revoked: false });
+    expect(statSync(net.path).mode & 0o777).toBe(0o600);
+    net.store.revoke('eu');
+    expect(net.store.get(identity.id)).toMatchObject({ revoked: true });
+    expect(net.changes.map(({ type }) => type)).toEqual(['added', 'revoked']);
+    await using again = new TrustStore({ path: net.path });
+    await again.start();
+    expect(again.get(identity.id)).toMatchObject({ name: 'eu', revoked: true });
+    expect(readdirSync(net.directory)).toEqual(['authorized_peers']);
+  });
+
+  it('keeps comments, blank lines and lines that did not change, character by character', async () => {
+    const [first, second] = [keyLine('a'), keyLine('b')];
+    await using net = await openStore([
+      '# my machines',
+      '',
+      `${first}   trust=full`,
+      '  # the old one',
+      `${second} voter,trust=tool`,
+    ]);
+    await net.store.start();
+    net.store.revoke('a');
+    net.store.trust(keyLine('c'), { trust: 'read' });
+    expect(readFileSync(net.path, 'utf8').split('\n').slice(0, 5)).toEqual([
+      '# my machines',
+      '',
+      `${first} trust=full,revoked`,
+      '  # the old one',
+      `${second} voter,trust=tool`,
+    ]);
+    expect(net.store.list().map(({ name }) => name)).toEqual(['a', 'b', 'c']);
+  });
+
+  it('refuses to start on a corrupt file, naming the line', async () => {
+    await using net = await openStore(['# fine', keyLine('a'), 'skein-ed25519 garbage bob']);
+    await expect(net.store.start()).rejects.toMatchObject({ code: 'corrupt', message: expect.stringContaining('Line 3:') });
+  });
+
+  it('refuses the same key twice, naming both lines', async () => {
+    const line = keyLine('a');
+    await using net = await openStore([`${line} trust=read`, '', `${line} trust=full`]);
+    await expect(net.store.start()).rejects.toMatchObject({
+      code: 'corrupt',
+      message: expect.stringMatching(/Line 3: .* line 1 /),
+    });
+  });
+
+  it('refuses a file that other users may change, with the command that mends it', async () => {
+    await using net = await openStore([keyLine('a')]);
+    chmodSync(net.path, 0o666);
+    await expect(net.store.start()).rejects.toMatchObject({
+      code: 'denied',
+      message: expect.stringContaining(`chmod 600 ${net.path}`),
+    });
+  });
+
+  it('takes over an edit within two seconds: added, changed and removed keys', async () => {
+    const [first, second] = [keyLine('a'), keyLine('b')];
+    await using net = await openStore([`${first} trust=read`, second]);
+    await net.store.start();
+    const started = performance.now();
+    writeFileSync(net.path, `${first} trust=full\n${keyLine('c')}\n`);
+    await net.until(() => net.changes.length >= 3);
+    expect(performance.now() - started).toBeLessThan(2_000);
+    expect(net.changes.map(({ type, record }) => [type, record.name])).toEqual([
+      ['removed', 'b'],
+      ['changed', 'a'],
+      ['added', 'c'],
+    ]);
+  });
+
+  it('sees an atomic rename onto the file, and one after it', async () => {
+    await using net = await openStore([`${keyLine('a')} trust=read`]);
+    await net.store.start();
+    for (const name of ['b', 'c']) {
+      writeFileSync(`${net.path}.new`, `${keyLine(name)}\n`, { mode: 0o600 });
+      renameSync(`${net.path}.new`, net.path);
+      await net.until(() => net.store.list().some((record) => record.name === name));
+      expect(net.store.list()).toHaveLength(1);
+    }
+  });
+
+  it('keeps the old state when the file becomes corrupt, says so once, and goes on when it is mended', async () => {
+    const line = `${keyLine('a')} trust=full`;
+    await using net = await openStore([line]);
+    await net.store.start();
+    appendFileSync(net.path, 'skein-ed25519 half a li');
+    await net.until(() => net.errors.length > 0);
+    expect(net.errors[0]).toMatchObject({ code: 'corrupt', message: expect.stringContaining('Line 2') });
+    expect(net.store.list().map(({ name }) => name)).toEqual(['a']);
+    expect(() => net.store.trust(keyLine('b'))).toThrow(expect.objectContaining({ code: 'corrupt' }));
+    expect(readFileSync(net.path, 'utf8')).toContain('half a li');
+    writeFileSync(net.path, `${line}\n${keyLine('b')}\n`);
+    await net.until(() => net.store.list().length === 2);
+    expect(net.errors).toHaveLength(1);
+  });
+
+  it('trusts nobody any more when the file is taken away for good', async () => {
+    await using net = await openStore([keyLine('a')]);
+    await net.store.start();
+    rmSync(net.path);
+    await net.until(() => net.changes.some(({ type }) => type === 'removed'));
+    expect(net.store.list()).toEqual([]);
+  });
+
+  it('sees what another process trusted before it writes itself', async () => {
+    await using net = await openStore([keyLine('a')]);
+    await net.store.start();
+    await using other = new TrustStore({ path: net.path });
+    await other.start();
+    other.trust(keyLine('b'));
+    net.store.trust(keyLine('c'));
+    expect(net.store.list().map(({ name }) => name)).toEqual(['a', 'b', 'c']);
+  });
+
+  it('revokes by key line, id, beginning of an id and name; not by what fits several or none', async () => {
+    const lines = [keyLine('a'), keyLine('a'), keyLine('b'), keyLine('c')];
+    await using net = await openStore(lines);
+    await net.store.start();
+    const [, , b, c] = net.store.list();
+    expect(() => net.store.revoke('a')).toThrow(/fits 2 keys: [a-z2-7]{8}, [a-z2-7]{8}/);
+    expect(() => net.store.revoke('nobody')).toThrow(expect.objectContaining({ code: 'not-found' }));
+    expect(() => net.store.revoke(b?.identity.id.slice(0, 7) ?? '')).toThrow(expect.objectContaining({ code: 'not-found' }));
+    expect(net.store.revoke(b?.identity.id.slice(0, 8) ?? '')).toMatchObject({ name: 'b', revoked: true });
+    expect(net.store.revoke(c?.identity.id ?? '')).toMatchObject({ name: 'c', revoked: true });
+    expect(net.store.revoke(lines[0] ?? '')).toMatchObject({ name: 'a', revoked: true });
+    const stranger = keyLine('stranger');
+    const { identity } = net.store.revoke(stranger);
+    expect(net.store.get(identity.id)).toMatchObject({ revoked: true });
+    expect(readFileSync(net.path, 'utf8')).toContain(`${stranger} trust=read,revoked\n`);
+  });
+
+  it('trusts a revoked key again only when told to', async () => {
+    const line = keyLine('a');
+    await using net = await openStore([`${line} trust=full,revoked`]);
+    await net.store.start();
+    expect(net.store.trust(line, { trust: 'tool' })).toMatchObject({ trust: 'tool', revoked: false });
+    expect(net.store.list()).toHaveLength(1);
+  });
+
+  it('does not take a half-written file for the whole', async () => {
+    const line = `${keyLine('a')} trust=full`;
+    await using net = await openStore([line]);
+    await net.store.start();
+    writeFileSync(net.path, '');
+    await setImmediate();
+    writeFileSync(net.path, `${line}\n${keyLine('b')}\n`);
+    await net.until(() => net.store.list().length === 2);
+    expect(net.changes.map(({ type }) => type)).toEqual(['added']);
+  });
+
+  it('reports no change to a listener that left', async () => {
+    await using net = await openStore();
+    await net.store.start();
+    let heard = 0;
+    const leave = net.store.onChange(() => {
+      heard += 1;
+    });
+    net.store.trust(keyLine('a'));
+    leave();
+    net.store.trust(keyLine('b'));
+    expect(heard).toBe(1);
+  });
+});

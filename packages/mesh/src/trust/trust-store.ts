@@ -1,0 +1,262 @@
+import { type FSWatcher, statSync, watch } from 'node:fs';
+import { basename, dirname } from 'node:path';
+import { type PeerId, parseKeyLine, publicIdentity, SkeinError, shortPeerId } from '@skein/protocol';
+import { type Clock, systemClock } from '../clock.ts';
+import { ensureDirectory, readOwnFile, withFileLock, writeFileAtomic } from './files.ts';
+import { formatTrustFile, parseTrustFile, recordsOf, TRUST_FILE_BYTES_MAX, type TrustFile, withRecord } from './trust-file.ts';
+import { parseTrustLine, TRUST_DEFAULTS, type TrustOptions, type TrustRecord } from './trust-record.ts';
+
+/** How often the file is looked at, whether or not the system reports its changes. */
+const POLL_MS = 500;
+/** A change must stand this long before it is read: an editor may write the file in pieces. */
+const SETTLE_MS = 50;
+/** An editor may take the file away for a moment; missing this long, it is gone and nobody is trusted. */
+const GONE_MS = 400;
+const EMPTY: TrustFile = { lines: [] };
+
+/** What happened to a key. `removed` and `revoked` mean: end its sessions now. */
+export interface TrustChange {
+  readonly type: 'added' | 'changed' | 'revoked' | 'removed';
+  readonly id: PeerId;
+  /** As it is now; with `removed`, as it was. */
+  readonly record: TrustRecord;
+}
+
+/** What a TrustStore is made of. */
+export interface TrustStoreParts {
+  /** The trust file, usually `.skein/authorized_peers`. It need not exist. */
+  readonly path: string;
+  readonly clock?: Clock;
+  /** Told when a change of the file is not taken over, because it is wrong or cannot be read; the old state stays. */
+  readonly onError?: (error: SkeinError) => void;
+}
+
+/**
+ * Whom this node trusts, from a file that people edit too: changes count within a second. Reading is from memory;
+ * `trust` and `revoke` are on the disk when they return.
+ */
+export class TrustStore {
+  readonly #path: string;
+  readonly #clock: Clock;
+  readonly #onError: (error: SkeinError) => void;
+  readonly #listeners = new Set<(change: TrustChange) => void>();
+  #records: ReadonlyMap<PeerId, TrustRecord> = new Map();
+  /** Modification time, size and inode of the file last looked at. */
+  #seen = '';
+  /** The change that is waited for to settle. */
+  #pending: { readonly signature: string; readonly sinceMs: number } | undefined;
+  #releaseSettle: () => void = () => {};
+  #watcher: FSWatcher | undefined;
+  #releasePoll: () => void = () => {};
+  #closed = false;
+
+  constructor(parts: TrustStoreParts) {
+    this.#path = parts.path;
+    this.#clock = parts.clock ?? systemClock;
+    this.#onError = parts.onError ?? (() => {});
+  }
+
+  /**
+   * Reads the file and begins to watch it.
+   * @throws SkeinError `corrupt` naming the line, `denied` when others may write the file.
+   */
+  async start(): Promise<void> {
+    ensureDirectory(dirname(this.#path));
+    this.#seen = this.#signature();
+    this.#records = byId(this.#read());
+    this.#watch();
+    this.#poll();
+  }
+
+  /** The record of a key, a revoked one too. */
+  get(id: PeerId): TrustRecord | undefined {
+    return this.#records.get(id);
+  }
+
+  /** All records in the order of the file, revoked ones too. */
+  list(): readonly TrustRecord[] {
+    return [...this.#records.values()];
+  }
+
+  /** Calls back at once, in order, for each later change, whoever made it; the returned function ends that. */
+  onChange(listener: (change: TrustChange) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Trusts a key: adds its line, or replaces the options of the line it has, a revocation included.
+   * @throws SkeinError `invalid` for a wrong line or option, `busy`, `corrupt`.
+   */
+  trust(line: string, options: Partial<TrustOptions> = {}): TrustRecord {
+    const parsed = parseTrustLine(line);
+    const record: TrustRecord = { ...parsed, ...options, revoked: options.revoked ?? false };
+    return this.#change((file) => withRecord(file, record), record);
+  }
+
+  /**
+   * Revokes a key given as its line, its id, the first 8 or more characters of the id, or its name. A key line that is
+   * not in the file is added as revoked.
+   * @throws SkeinError `not-found`; `conflict` when it fits several; `busy`, `corrupt`.
+   */
+  revoke(who: string): TrustRecord {
+    this.#refresh();
+    const record: TrustRecord = { ...this.#find(who.trim()), revoked: true };
+    return this.#change((file) => withRecord(file, record), record);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    this.#releasePoll();
+    this.#releaseSettle();
+    this.#watcher?.close();
+    this.#listeners.clear();
+  }
+
+  #find(who: string): TrustRecord {
+    if (/\s/.test(who)) {
+      const { identity, name } = parseKeyLine(who);
+      const kind = who.startsWith('vole-') ? 'vole' : 'skein';
+      return this.#records.get(identity.id) ?? { identity, name, kind, voleExtra: undefined, ...TRUST_DEFAULTS };
+    }
+    const byKey = keyId(who);
+    const fitting = this.list().filter(
+      ({ identity, name }) => identity.id === byKey || name === who || (who.length >= 8 && identity.id.startsWith(who)),
+    );
+    const [record, second] = fitting;
+    if (record === undefined) {
+      throw new SkeinError(`No key in ${this.#path} is named "${who.slice(0, 60)}" or has that id`, { code: 'not-found' });
+    }
+    if (second !== undefined) {
+      const ids = fitting.map(({ identity }) => shortPeerId(identity.id)).join(', ');
+      throw new SkeinError(`"${who}" fits ${fitting.length} keys: ${ids}. Name one by its id`, { code: 'conflict' });
+    }
+    return record;
+  }
+
+  #change(edit: (file: TrustFile) => TrustFile, record: TrustRecord): TrustRecord {
+    ensureDirectory(dirname(this.#path));
+    const file = withFileLock(this.#path, () => {
+      const edited = edit(this.#read());
+      writeFileAtomic(this.#path, formatTrustFile(edited));
+      this.#seen = this.#signature();
+      return edited;
+    });
+    this.#replace(file);
+    return this.#records.get(record.identity.id) ?? record;
+  }
+
+  #read(): TrustFile {
+    const text = readOwnFile(this.#path, { maxBytes: TRUST_FILE_BYTES_MAX, secret: false });
+    if (text === undefined) return EMPTY;
+    try {
+      return parseTrustFile(text);
+    } catch (cause) {
+      const { message, code } = SkeinError.from(cause);
+      throw new SkeinError(`The trust file ${this.#path} is wrong. ${message}`, { code, cause });
+    }
+  }
+
+  /** Takes over a changed file once it stood for a moment. */
+  #look(): void {
+    if (this.#closed) return;
+    const signature = this.#signature();
+    if (signature === this.#seen) {
+      this.#pending = undefined;
+      return;
+    }
+    const nowMs = this.#clock.monotonicMs();
+    if (this.#pending?.signature !== signature) this.#pending = { signature, sinceMs: nowMs };
+    const leftMs = this.#pending.sinceMs + (signature === '' ? GONE_MS : SETTLE_MS) - nowMs;
+    this.#releaseSettle();
+    if (leftMs <= 0) {
+      this.#refresh();
+      return;
+    }
+    this.#releaseSettle = this.#clock.after(leftMs, () => this.#safely(() => this.#look()));
+  }
+
+  /** Takes over a changed file; a wrong one is reported once and the old state stays. */
+  #refresh(): void {
+    const signature = this.#signature();
+    if (signature === this.#seen) return;
+    this.#pending = undefined;
+    this.#seen = signature;
+    try {
+      this.#replace(this.#read());
+    } catch (error) {
+      this.#onError(SkeinError.from(error));
+    }
+  }
+
+  #replace(file: TrustFile): void {
+    const before = this.#records;
+    this.#records = byId(file);
+    for (const change of changesBetween(before, this.#records)) {
+      for (const listener of this.#listeners) listener(change);
+    }
+  }
+
+  #signature(): string {
+    const stats = statSync(this.#path, { throwIfNoEntry: false, bigint: true });
+    return stats === undefined ? '' : `${stats.mtimeNs}/${stats.size}/${stats.ino}/${stats.mode}`;
+  }
+
+  /** The directory is watched, not the file: a rename onto the file would end a watch of it. */
+  #watch(): void {
+    try {
+      this.#watcher = watch(dirname(this.#path), { persistent: false }, (_event, name) => {
+        if (!this.#closed && (name === null || name === basename(this.#path))) this.#safely(() => this.#look());
+      });
+      // The poll goes on without it.
+      this.#watcher.on('error', () => this.#watcher?.close());
+    } catch (error) {
+      this.#onError(SkeinError.from(error));
+    }
+  }
+
+  #poll(): void {
+    if (this.#closed) return;
+    this.#releasePoll = this.#clock.after(POLL_MS, () => {
+      this.#safely(() => this.#look());
+      this.#poll();
+    });
+  }
+
+  #safely(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      this.#onError(SkeinError.from(error));
+    }
+  }
+}
+
+function byId(file: TrustFile): ReadonlyMap<PeerId, TrustRecord> {
+  return new Map(recordsOf(file).map((record) => [record.identity.id, record]));
+}
+
+function* changesBetween(
+  before: ReadonlyMap<PeerId, TrustRecord>,
+  after: ReadonlyMap<PeerId, TrustRecord>,
+): Generator<TrustChange> {
+  for (const [id, record] of before) {
+    if (!after.has(id)) yield { type: 'removed', id, record };
+  }
+  for (const [id, record] of after) {
+    const old = before.get(id);
+    if (old === undefined) yield { type: record.revoked ? 'revoked' : 'added', id, record };
+    else if (record.revoked && !old.revoked) yield { type: 'revoked', id, record };
+    else if (fields(record) !== fields(old)) yield { type: 'changed', id, record };
+  }
+}
+
+function fields({ identity, ...rest }: TrustRecord): string {
+  return JSON.stringify(rest);
+}
+
+/** The id of a bare base64 key. */
+function keyId(text: string): PeerId | undefined {
+  const bytes = Buffer.from(text, 'base64');
+  return bytes.length === 32 && bytes.toString('base64') === text ? publicIdentity(bytes).id : undefined;
+}

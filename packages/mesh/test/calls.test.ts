@@ -1,0 +1,251 @@
+import { BODY_BYTES_MAX, CREDIT_BYTES, SkeinError } from '@skein/protocol';
+import { meddleWith, rejection, TestNetwork, turns } from '@skein/testing';
+import { expect, test } from 'vitest';
+import { z } from 'zod';
+import type { CallContext } from '../src/index.ts';
+import { echo } from './methods.ts';
+
+test('a call reaches the peer under its proven name and its answer comes back', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  bob.router.serve(echo, ({ text }, { peer }) => ({ text: `${peer.name} ${peer.id === alice.identity.id} ${text}` }));
+  const peer = await alice.dial(bob);
+  expect(peer.id).toBe(bob.identity.id);
+  expect(await peer.call(echo, { text: 'hello' })).toEqual({ text: 'alice true hello' });
+});
+
+test('a thousand calls at once each get their own answer', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  bob.router.serve(echo, async ({ text }) => {
+    await turns(Number(text) % 5);
+    return { text };
+  });
+  const peer = await alice.dial(bob);
+  const texts = Array.from({ length: 1_000 }, (_, index) => String(index));
+  const answers = await Promise.all(texts.map((text) => peer.call(echo, { text })));
+  expect(answers.map(({ text }) => text)).toEqual(texts);
+});
+
+test('both sides may call over the one session', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  for (const node of [alice, bob]) node.router.serve(echo, ({ text }) => ({ text: `${node.name}: ${text}` }));
+  const toBob = await alice.dial(bob);
+  const { peer: toAlice } = await bob.event('peer-joined');
+  const answers = await Promise.all([toBob.call(echo, { text: 'x' }), toAlice.call(echo, { text: 'y' })]);
+  expect(answers).toEqual([{ text: 'bob: x' }, { text: 'alice: y' }]);
+});
+
+test('parts come in order and before the result, however slowly they are taken', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  bob.router.serve(echo, async ({ text }, context) => {
+    for (const letter of text) await context.emit({ text: letter });
+    return { text: 'done' };
+  });
+  const peer = await alice.dial(bob);
+  const got: string[] = [];
+  const onPart = async ({ text }: { readonly text: string }) => {
+    await turns(1);
+    got.push(text);
+  };
+  const result = await peer.call(echo, { text: 'abcdef' }, { onPart });
+  expect([...got, result.text]).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'done']);
+});
+
+test('a caller that does not take parts stops the callee after one window of credit', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  const chunk = 'x'.repeat(16 * 1024);
+  let emitted = 0;
+  bob.router.serve(echo, async (_params, context) => {
+    for (; emitted < 1_000; emitted += 1) await context.emit({ text: chunk });
+    return { text: 'done' };
+  });
+  const peer = await alice.dial(bob);
+  const gate = Promise.withResolvers<void>();
+  const call = peer.call(echo, { text: '' }, { onPart: () => gate.promise });
+  await turns(300);
+  expect(emitted).toBeLessThanOrEqual(Math.ceil(CREDIT_BYTES / chunk.length) + 1);
+  gate.resolve();
+  expect(await call).toEqual({ text: 'done' });
+  expect(emitted).toBe(1_000);
+});
+
+test('a caller that stops is rejected at once and the work over there is told', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  const started = Promise.withResolvers<CallContext>();
+  bob.router.serve(echo, (_params, context) => {
+    started.resolve(context);
+    return new Promise(() => {});
+  });
+  const peer = await alice.dial(bob);
+  const stop = new AbortController();
+  const call = rejection(peer.call(echo, { text: '' }, { signal: stop.signal }));
+  const { signal } = await started.promise;
+  const stopped = new Promise((resolve) => signal.addEventListener('abort', resolve));
+  stop.abort();
+  expect((await call).code).toBe('canceled');
+  await stopped;
+  expect(SkeinError.from(signal.reason).code).toBe('canceled');
+});
+
+test('a call stopped in the turn it was made never outlives its cancel', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  const contexts: CallContext[] = [];
+  bob.router.serve(echo, (_params, context) => {
+    contexts.push(context);
+    return new Promise(() => {});
+  });
+  const peer = await alice.dial(bob);
+  const stop = new AbortController();
+  const call = rejection(peer.call(echo, { text: '' }, { signal: stop.signal }));
+  stop.abort();
+  expect((await call).code).toBe('canceled');
+  await turns(20);
+  expect(contexts.every(({ signal }) => signal.aborted)).toBe(true);
+});
+
+test('a call ends at its deadline on both sides', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  const ended = Promise.withResolvers<unknown>();
+  bob.router.serve(echo, (_params, { signal }) => {
+    signal.addEventListener('abort', () => ended.resolve(signal.reason));
+    return new Promise(() => {});
+  });
+  const peer = await alice.dial(bob);
+  expect((await rejection(peer.call(echo, { text: '' }, { timeoutMs: 30 }))).code).toBe('deadline-exceeded');
+  await ended.promise;
+});
+
+test('an error keeps its code and words; one that is the peer’s own fault keeps its words to itself', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  bob.router.serve(echo, ({ text }) => {
+    if (text === 'known') throw new SkeinError('There is no such file', { code: 'not-found' });
+    throw new TypeError('secret path /home/bob');
+  });
+  const peer = await alice.dial(bob);
+  expect(await rejection(peer.call(echo, { text: 'known' }))).toMatchObject({
+    code: 'not-found',
+    message: 'There is no such file',
+  });
+  const inner = await rejection(peer.call(echo, { text: 'unknown' }));
+  expect(inner.code).toBe('internal');
+  expect(inner.message).not.toContain('secret');
+  expect(bob.internalErrors.map(({ message }) => message)).toEqual(['secret path /home/bob']);
+});
+
+test('a method nobody serves and parameters that do not fit are refused by name', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  const peer = await alice.dial(bob);
+  expect(await rejection(peer.call(echo, { text: '' }))).toMatchObject({
+    code: 'not-found',
+    message: expect.stringContaining('test.echo'),
+  });
+  let ran = false;
+  bob.router.serve(echo, () => {
+    ran = true;
+    return { text: '' };
+  });
+  // @ts-expect-error The compiler would not let this out; another implementation might.
+  expect(await rejection(peer.call(echo, { text: 7 }))).toMatchObject({
+    code: 'invalid',
+    message: expect.stringContaining('text'),
+  });
+  expect(ran).toBe(false);
+});
+
+test('a result that does not fit the method is the peer’s failure, not an answer', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  // @ts-expect-error A peer may answer anything.
+  bob.router.serve(echo, () => ({ text: 7 }));
+  const peer = await alice.dial(bob);
+  expect(await rejection(peer.call(echo, { text: '' }))).toMatchObject({
+    code: 'invalid',
+    message: expect.stringContaining('bob'),
+  });
+});
+
+test('a handler that answers with what JSON cannot hold fails by itself', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  const loop: { text: string; self?: unknown } = { text: 'x' };
+  loop.self = loop;
+  bob.router.serve(echo, () => loop);
+  const peer = await alice.dial(bob);
+  expect((await rejection(peer.call(echo, { text: '' }))).code).toBe('internal');
+  expect(peer.isOpen).toBe(true);
+});
+
+test('a body above the bound is refused where it is made, in both directions', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  bob.router.serve(echo, () => ({ text: 'x'.repeat(BODY_BYTES_MAX) }));
+  const peer = await alice.dial(bob);
+  expect((await rejection(peer.call(echo, { text: 'x'.repeat(BODY_BYTES_MAX) }))).code).toBe('too-large');
+  expect((await rejection(peer.call(echo, { text: '' }))).code).toBe('too-large');
+  expect(peer.isOpen).toBe(true);
+});
+
+test('nesting deeper than 32 is refused before any handler sees it', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  let ran = 0;
+  const loose = { ...echo, name: 'test.loose', params: z.unknown() };
+  bob.router.serve(loose, () => {
+    ran += 1;
+    return { text: '' };
+  });
+  const peer = await alice.dial(bob);
+  const nested = (levels: number) => JSON.parse(`${'['.repeat(levels)}${']'.repeat(levels)}`);
+  expect((await rejection(peer.call(loose, nested(1_000)))).code).toBe('invalid');
+  await peer.call(loose, nested(31));
+  expect(ran).toBe(1);
+});
+
+test('over its rate a peer is told when to come back, and nothing is dropped silently', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob', { limits: { maxMessagesPerSecond: 50 } })];
+  bob.router.serve(echo, ({ text }) => ({ text }));
+  const peer = await alice.dial(bob);
+  const outcomes = await Promise.allSettled(Array.from({ length: 200 }, () => peer.call(echo, { text: 'x' })));
+  const refused = outcomes.flatMap((outcome) => (outcome.status === 'rejected' ? [SkeinError.from(outcome.reason)] : []));
+  expect(outcomes.length - refused.length).toBeGreaterThanOrEqual(50);
+  expect(refused.length).toBeGreaterThan(100);
+  expect(refused.every(({ code, retryAfterMs }) => code === 'busy' && (retryAfterMs ?? 0) > 0)).toBe(true);
+});
+
+test('over its share of work a peer is refused; handlers that ignore their cancel still count', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob', { limits: { maxConcurrentCalls: 3 } })];
+  bob.router.serve(echo, () => new Promise(() => {}));
+  const peer = await alice.dial(bob);
+  const stop = new AbortController();
+  const calls = [1, 2, 3].map(() => rejection(peer.call(echo, { text: '' }, { signal: stop.signal })));
+  expect((await rejection(peer.call(echo, { text: '' }))).code).toBe('busy');
+  stop.abort();
+  await Promise.all(calls);
+  expect((await rejection(peer.call(echo, { text: '' }))).code).toBe('busy');
+});
+
+test('what waits for one peer is bounded, and the sender is told', async () => {
+  await using network = new TestNetwork();
+  let open = true;
+  const hold = meddleWith(network.pipes, (record) => (open ? [record] : []));
+  const [alice, bob] = [network.add('alice', { through: () => hold }), network.add('bob')];
+  bob.router.serve(echo, ({ text }) => ({ text }));
+  const peer = await alice.dial(bob);
+  await peer.call(echo, { text: '' });
+  open = false;
+  const calls = Array.from({ length: 40 }, () => rejection(peer.call(echo, { text: 'x'.repeat(500_000) })));
+  expect((await Promise.race(calls)).code).toBe('busy');
+  peer.close('the test is over');
+  await Promise.all(calls);
+});

@@ -1,0 +1,131 @@
+import { createIdentity } from '@skein/protocol';
+import { meddleWith, rejection, TestNetwork, turns, VirtualClock } from '@skein/testing';
+import { expect, test } from 'vitest';
+import { echo } from './methods.ts';
+
+test('a stranger the gatekeeper refuses gets no session and is told what to do', async () => {
+  await using network = new TestNetwork();
+  const alice = network.add('alice');
+  const bob = network.add('bob', { gatekeeper: { admitCaller: () => ({ admitted: false, code: 'untrusted' }) } });
+  const error = await rejection(alice.dial(bob));
+  expect(error).toMatchObject({ code: 'denied', message: expect.stringContaining('skein net trust') });
+  expect(bob.mesh.peers.size).toBe(0);
+});
+
+test('another key than the one expected at an address gets no session', async () => {
+  await using network = new TestNetwork();
+  const expected = createIdentity().id;
+  const alice = network.add('alice', { gatekeeper: { expectedAt: () => expected } });
+  const mallory = network.add('mallory');
+  expect((await rejection(alice.dial(mallory))).code).toBe('unauthenticated');
+  expect(alice.mesh.peers.size + mallory.mesh.peers.size).toBe(0);
+});
+
+test('two nodes that dial each other at once end with the same one session', async () => {
+  for (let round = 0; round < 20; round += 1) {
+    await using network = new TestNetwork();
+    const [alice, bob] = [network.add('alice'), network.add('bob')];
+    for (const node of [alice, bob]) node.router.serve(echo, ({ text }) => ({ text }));
+    await Promise.all([alice.dial(bob), bob.dial(alice)]);
+    await turns(50);
+    const [toBob, toAlice] = [alice.mesh.peers.get(bob.identity.id), bob.mesh.peers.get(alice.identity.id)];
+    expect(toBob?.initiator).toBe(!toAlice?.initiator);
+    expect(await toBob?.call(echo, { text: 'a' })).toEqual({ text: 'a' });
+    expect(await toAlice?.call(echo, { text: 'b' })).toEqual({ text: 'b' });
+  }
+});
+
+test('a restarted peer takes the place of its dead session at once', async () => {
+  await using network = new TestNetwork();
+  const identity = createIdentity();
+  const bob = network.add('bob');
+  const before = network.add('alice', { identity });
+  await before.dial(bob);
+  const after = network.add('alice', { identity });
+  await after.dial(bob);
+  expect(bob.mesh.peers.get(identity.id)?.boot).not.toBe(undefined);
+  expect(bob.mesh.peers.size).toBe(1);
+  after.router.serve(echo, ({ text }) => ({ text: `after ${text}` }));
+  expect(await bob.mesh.peers.get(identity.id)?.call(echo, { text: 'x' })).toEqual({ text: 'after x' });
+});
+
+test('calls in flight end at once when their peer goes', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  bob.router.serve(echo, () => new Promise(() => {}));
+  const peer = await alice.dial(bob);
+  const call = rejection(peer.call(echo, { text: '' }));
+  await bob.event('peer-joined');
+  bob.mesh.drop(alice.identity.id, 'it was revoked');
+  expect(await call).toMatchObject({ code: 'unavailable', message: expect.stringContaining('it was revoked') });
+  expect((await alice.event('peer-left')).reason).toContain('it was revoked');
+});
+
+test('a kept address is dialled again after each loss, with waits that grow and are never the same', async () => {
+  const clock = new VirtualClock();
+  await using network = new TestNetwork(clock);
+  const alice = network.add('alice');
+  const stop = new AbortController();
+  const keeping = alice.mesh.keep('memory://bob', { signal: stop.signal });
+  for (let minute = 0; minute < 20; minute += 1) await clock.advance(60_000);
+  const waits = alice.events.flatMap((event) => (event.type === 'dial-failed' ? [event.retryInMs] : []));
+  expect(waits.length).toBeGreaterThan(40);
+  expect(Math.max(...waits)).toBeLessThanOrEqual(30_000);
+  expect(new Set(waits).size).toBe(waits.length);
+  const bob = network.add('bob');
+  await clock.advance(31_000);
+  await turns(20);
+  expect(alice.mesh.peers.has(bob.identity.id)).toBe(true);
+  bob.mesh.drop(alice.identity.id, 'restart');
+  await clock.advance(1_000);
+  await turns(20);
+  expect(alice.mesh.peers.has(bob.identity.id)).toBe(true);
+  stop.abort();
+  await keeping;
+});
+
+test('a peer that falls silent is given up within 15 s by both sides, a quiet one never', async () => {
+  const clock = new VirtualClock();
+  await using network = new TestNetwork(clock);
+  let cut = false;
+  let records = 0;
+  const through = meddleWith(network.pipes, (record) => {
+    records += 1;
+    return cut ? [] : [record];
+  });
+  const [alice, bob] = [network.add('alice', { through: () => through }), network.add('bob')];
+  await alice.dial(bob);
+  await clock.advance(0);
+  records = 0;
+  for (let minute = 0; minute < 10; minute += 1) await clock.advance(60_000);
+  expect(alice.mesh.peers.size + bob.mesh.peers.size).toBe(2);
+  expect(records, 'at most ten messages a minute between idle peers').toBeLessThanOrEqual(100);
+  cut = true;
+  await clock.advance(15_001);
+  expect(alice.mesh.peers.size + bob.mesh.peers.size).toBe(0);
+  expect((await alice.event('peer-left')).reason).toContain('15 s');
+});
+
+test('a wall clock that jumps does not end a session or make it refuse', async () => {
+  const clock = new VirtualClock();
+  await using network = new TestNetwork(clock);
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  bob.router.serve(echo, ({ text }) => ({ text }));
+  const peer = await alice.dial(bob);
+  for (const jumpMs of [3_600_000, -7_200_000, 61_000]) {
+    clock.wallOffsetMs += jumpMs;
+    expect(await peer.call(echo, { text: 'still here' })).toEqual({ text: 'still here' });
+    await clock.advance(20_000);
+  }
+});
+
+test('nothing is left running when a mesh has closed', async () => {
+  const network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  bob.router.serve(echo, () => new Promise(() => {}));
+  const peer = await alice.dial(bob);
+  const call = rejection(peer.call(echo, { text: '' }));
+  await network[Symbol.asyncDispose]();
+  expect((await call).code).toBe('unavailable');
+  expect((await rejection(alice.dial(bob))).code).toBe('unavailable');
+});
