@@ -1,1 +1,14 @@
-export {};
+export * from './brains/config.ts';
+export * from './brains/detect.ts';
+export * from './brains/limits.ts';
+export * from './brains/provider-brain.ts';
+export * from './brains/providers.ts';
+export * from './tools/http-get.ts';
+export * from './tools/list-files.ts';
+export * from './tools/local-tools.ts';
+export * from './tools/memory-limit.ts';
+export * from './tools/read-file.ts';
+export * from './tools/shell-exec.ts';
+export * from './tools/system-info.ts';
+export * from './tools/tool-plugins.ts';
+export * from './tools/write-file.ts';

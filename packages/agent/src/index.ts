@@ -1,3 +1,18 @@
 export * from './brain/brain.ts';
+export * from './brain/failover.ts';
+export * from './brain/intents/intents-brain.ts';
 export * from './events.ts';
+export { memoryMigrations } from './memory/memory-migrations.ts';
+export * from './memory/memory-store.ts';
+export * from './memory/memory-tools.ts';
+export { fitHistory, messageChars } from './session/fit-history.ts';
+export type { SessionEntry } from './session/session-entry.ts';
+export { sessionMigrations } from './session/session-migrations.ts';
+export * from './session/session-store.ts';
+export * from './taint.ts';
+export * from './tool/nearest-names.ts';
 export * from './tool/tool.ts';
+export * from './tool/tool-set.ts';
+export * from './turn/agent.ts';
+export * from './turn/agent-options.ts';
+export type { AskRequest } from './turn/turn.ts';

@@ -4,7 +4,15 @@ import type { Json, ToolDescriptor } from '@skein/protocol';
 export type Message =
   | { readonly role: 'user'; readonly text: string }
   | { readonly role: 'assistant'; readonly text: string; readonly toolCalls: readonly ToolCall[] }
-  | { readonly role: 'tool'; readonly callId: string; readonly name: string; readonly output: Json; readonly ok: boolean };
+  | {
+      readonly role: 'tool';
+      readonly callId: string;
+      readonly name: string;
+      readonly output: Json;
+      readonly ok: boolean;
+      /** The output came from outside this node's own agent; show it to a model through `formatAsData`. */
+      readonly untrusted?: true;
+    };
 
 export interface ToolCall {
   readonly id: string;
@@ -39,6 +47,6 @@ export type BrainPart =
 export interface Brain {
   /** For people: `openai gpt-5.2`, `ollama llama3.2`, `intents (built in)`. */
   readonly name: string;
-  /** @throws SkeinError `unavailable`, `busy`, `unauthenticated`, `deadline-exceeded`, `invalid` or `canceled`. */
+  /** @throws SkeinError `unavailable`, `busy`, `unauthenticated`, `deadline-exceeded`, `too-large`, `invalid` or `canceled`. */
   respond(request: BrainRequest, options: { readonly signal: AbortSignal }): AsyncIterable<BrainPart>;
 }

@@ -7,8 +7,18 @@ export interface ToolContext {
   readonly signal: AbortSignal;
   /** Who asked: a peer's proven id, or undefined for this node's own agent. */
   readonly caller?: string;
+  /** The turn that calls; undefined for a call by a peer or a program. */
+  readonly turn?: TurnTaint;
   /** Sends partial output ahead of the result; resolves when the receiver has room for more. */
   emit(delta: string): Promise<void>;
+}
+
+/** What a turn has read from outside, for a tool that keeps or hands out text of either kind. */
+export interface TurnTaint {
+  /** The request that led to this call held text from outside. */
+  readonly tainted: boolean;
+  /** Says that this call's output holds text from outside, and whose. */
+  taint(source: string): void;
 }
 
 /** Something an agent can do: local, remote or foreign, the brain cannot tell. */

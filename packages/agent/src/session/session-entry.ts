@@ -1,0 +1,47 @@
+import { SkeinError } from '@skein/protocol';
+import { z } from 'zod';
+import type { Message } from '../brain/brain.ts';
+
+/** A message of a conversation with what the turn loop must remember of it. */
+export interface SessionEntry {
+  readonly message: Message;
+  /** It is, or may repeat, text from outside: a request that holds it is tainted. */
+  readonly tainted: boolean;
+}
+
+/** An entry as it was stored. */
+export interface StoredEntry extends SessionEntry {
+  readonly atMs: number;
+}
+
+const storedMessage = z.discriminatedUnion('role', [
+  z.object({ role: z.literal('user'), text: z.string() }),
+  z.object({
+    role: z.literal('assistant'),
+    text: z.string(),
+    toolCalls: z.array(z.object({ id: z.string(), name: z.string(), input: z.unknown() })),
+  }),
+  z.object({
+    role: z.literal('tool'),
+    callId: z.string(),
+    name: z.string(),
+    output: z.json(),
+    ok: z.boolean(),
+    untrusted: z.literal(true).exactOptional(),
+  }),
+]);
+
+/** @throws SkeinError `corrupt` when the stored text is not a message. */
+export function parseStoredMessage(body: string): Message {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch (thrown) {
+    throw new SkeinError('A stored message is damaged: it is not JSON', { code: 'corrupt', cause: thrown });
+  }
+  const parsed = storedMessage.safeParse(value);
+  if (!parsed.success) {
+    throw new SkeinError(`A stored message is damaged: ${z.prettifyError(parsed.error)}`, { code: 'corrupt' });
+  }
+  return parsed.data;
+}

@@ -1,0 +1,112 @@
+import { describe, expect, test } from 'vitest';
+import { tool } from '../../test/test-agent.ts';
+import { ToolSet } from './tool-set.ts';
+
+const US = { name: 'monitor', id: `usus${'a'.repeat(48)}` };
+const EU = { name: 'monitor', id: `eueu${'b'.repeat(48)}` };
+const LAB = { name: 'lab', id: `labb${'c'.repeat(48)}` };
+const named = (name: string, peer?: typeof US) => tool(name, () => name, peer === undefined ? {} : { peer });
+const names = (set: ToolSet) => set.all().map((one) => one.name);
+
+describe('names', () => {
+  test('are plain for this node, and begin with the peer for others', () => {
+    const set = new ToolSet({ local: [named('clock')] });
+    set.replacePeer(US.id, [named('disk', US), named('clock', US)]);
+    expect(names(set)).toEqual(['clock', 'monitor/clock', 'monitor/disk']);
+    expect(set.offered()).toMatchObject([{ name: 'clock' }, { name: 'monitor/clock', peer: 'monitor' }, { peer: 'monitor' }]);
+  });
+
+  test('of two peers with one label carry their ids, whoever came first', () => {
+    for (const order of [
+      [US, EU],
+      [EU, US],
+    ]) {
+      const set = new ToolSet();
+      for (const peer of order) set.replacePeer(peer.id, [named('disk', peer)]);
+      expect(names(set)).toEqual(['monitor~eueu/disk', 'monitor~usus/disk']);
+      set.replacePeer(EU.id, []);
+      expect(names(set)).toEqual(['monitor/disk']);
+    }
+  });
+
+  test('carry as much of the ids as tells them apart', () => {
+    const twin = { name: 'monitor', id: `usus${'a'.repeat(47)}b` };
+    const set = new ToolSet();
+    for (const peer of [US, twin]) set.replacePeer(peer.id, [named('disk', peer)]);
+    expect(new Set(names(set))).toEqual(new Set([`monitor~${US.id}/disk`, `monitor~${twin.id}/disk`]));
+  });
+});
+
+describe('find', () => {
+  const set = new ToolSet({ local: [named('clock')] });
+  set.replacePeer(US.id, [named('disk', US), named('system_info', US)]);
+  set.replacePeer(LAB.id, [named('system_info', LAB), named('clock', LAB)]);
+
+  test.each([
+    ['monitor/disk', 'monitor/disk'],
+    ['disk', 'monitor/disk'],
+    ['clock', 'clock'],
+    ['lab/clock', 'lab/clock'],
+  ])('takes %s as %s', (asked, found) => {
+    expect(set.find(asked).name).toBe(found);
+  });
+
+  test('does not choose among peers', () => {
+    expect(() => set.find('system_info')).toThrow(/several peers.*lab\/system_info, monitor\/system_info/);
+  });
+
+  test.each([
+    ['lab/sytem_info', 'lab/system_info'],
+    ['dsik', 'monitor/disk'],
+    ['monitor/clok', 'lab/clock'],
+  ])('names what is like %s', (asked, nearest) => {
+    expect(() => set.find(asked)).toThrow(
+      expect.objectContaining({ code: 'not-found', message: expect.stringContaining(nearest) }),
+    );
+  });
+
+  test('keeps its answer short, whatever is asked for', () => {
+    try {
+      set.find('x'.repeat(100_000));
+      expect.unreachable();
+    } catch (thrown) {
+      expect(String(thrown).length).toBeLessThan(1_000);
+    }
+  });
+});
+
+describe('changes', () => {
+  test('are told until nobody listens', () => {
+    const set = new ToolSet();
+    let changes = 0;
+    const stop = set.onChange(() => {
+      changes += 1;
+    });
+    set.add(named('one'));
+    set.replacePeer(US.id, [named('disk', US)]);
+    expect(set.remove('monitor/disk')).toBe(true);
+    expect(set.remove('monitor/disk')).toBe(false);
+    stop();
+    set.remove('one');
+    expect(changes).toBe(3);
+    expect(names(set)).toEqual([]);
+  });
+
+  test.each([
+    ['two of one name', () => new ToolSet({ local: [named('a'), named('a')] }), 'conflict'],
+    ['a name no provider takes', () => new ToolSet({ local: [named('a/b')] }), 'invalid'],
+    ['a tool in the name of another peer', () => new ToolSet().replacePeer(US.id, [named('a', EU)]), 'invalid'],
+    ['a local tool in place of a peer’s', () => new ToolSet().replacePeer(US.id, [named('a')]), 'invalid'],
+    ['a peer’s tool among the local ones', () => new ToolSet({ local: [named('a', US)] }), 'invalid'],
+    ['a label that is no name', () => new ToolSet().replacePeer(US.id, [named('a', { ...US, name: 'x/y' })]), 'invalid'],
+    ['too many of one peer', () => new ToolSet({ local: Array.from({ length: 257 }, (_, n) => named(`t${n}`)) }), 'too-large'],
+  ])('with %s are refused', (_, change, code) => {
+    expect(change).toThrow(expect.objectContaining({ code }));
+  });
+
+  test('that are refused leave what there was', () => {
+    const set = new ToolSet({ local: [named('kept')] });
+    expect(() => set.replaceLocal([named('a'), named('a')])).toThrow();
+    expect(names(set)).toEqual(['kept']);
+  });
+});

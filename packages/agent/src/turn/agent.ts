@@ -1,0 +1,123 @@
+import { SkeinError } from '@skein/protocol';
+import type { Brain } from '../brain/brain.ts';
+import type { AgentEvent } from '../events.ts';
+import type { MemoryStore } from '../memory/memory-store.ts';
+import { parseSessionId, type SessionStore } from '../session/session-store.ts';
+import type { ToolSet } from '../tool/tool-set.ts';
+import { AGENT_DEFAULTS, type AgentOptions } from './agent-options.ts';
+import { Confirmations } from './confirmations.ts';
+import { Lanes } from './lanes.ts';
+import { type AskRequest, Turn } from './turn.ts';
+import { TurnStream } from './turn-stream.ts';
+import { Scope } from './waiting.ts';
+
+export interface AgentParts {
+  readonly brain: Brain;
+  readonly tools: ToolSet;
+  readonly sessions: SessionStore;
+  /** Without it, nothing is recalled. */
+  readonly memory?: MemoryStore;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+  /** Ids that cannot be guessed: a confirmation is answered by one. */
+  readonly randomId: () => string;
+  readonly options?: Partial<AgentOptions>;
+}
+
+/** One agent: its brain, tools and conversations. Disposing it ends the turns that run. */
+export class Agent {
+  readonly #parts: AgentParts;
+  #options: AgentOptions;
+  readonly #confirmations: Confirmations;
+  readonly #lanes: Lanes;
+  readonly #life = new Scope({ what: 'The agent' });
+  readonly #running = new Set<Promise<unknown>>();
+
+  constructor(parts: AgentParts) {
+    this.#parts = parts;
+    this.#options = { ...AGENT_DEFAULTS, ...parts.options };
+    this.#confirmations = new Confirmations(parts);
+    this.#lanes = new Lanes({ maxWaiting: this.#options.maxWaitingTurns, maxInAll: this.#options.maxTurns });
+  }
+
+  /**
+   * One turn, beginning with the first read, after the ones before it in its conversation. The user's text is kept before
+   * `turn-start` is told. The last event is `answer` or `error`; only an abort of the signal throws (`canceled`). To stop
+   * reading cancels it.
+   */
+  ask(request: AskRequest, options: { readonly signal: AbortSignal }): AsyncIterableIterator<AgentEvent> {
+    return new TurnStream({
+      signal: options.signal,
+      timeoutMs: this.#options.turnTimeoutMs,
+      work: (context) => this.#track(this.#turn(request, context)),
+    });
+  }
+
+  /** Other options, for the turns that begin from now on. How many may run and wait stays as it was. */
+  configure(options: Partial<AgentOptions>): void {
+    this.#options = { ...this.#options, ...options };
+  }
+
+  /** A person's answer to a `confirm-request`. False when nothing with this id waits (any more). */
+  confirm(id: string, approve: boolean): boolean {
+    return this.#confirmations.answer(id, approve);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#life.abort(new SkeinError('The agent is stopping', { code: 'unavailable' }));
+    await Promise.allSettled(this.#running);
+  }
+
+  async #turn(
+    request: AskRequest,
+    context: { readonly emit: (event: AgentEvent) => Promise<void>; readonly signal: AbortSignal },
+  ): Promise<AgentEvent> {
+    const sessionId = parseSessionId(request.sessionId);
+    const text = this.#checkText(request.text);
+    using scope = new Scope({ parent: context.signal, what: 'The turn' });
+    // Not a second parent: the agent outlives its turns, and each must let go of it when it ends.
+    const { signal: life } = this.#life;
+    const stop = () => scope.abort(new SkeinError('The agent is stopping', { code: 'unavailable' }));
+    if (life.aborted) stop();
+    life.addEventListener('abort', stop, { once: true });
+    try {
+      using _lane = await this.#lanes.enter(sessionId, { signal: scope.signal });
+      const { brain, tools, sessions, memory, now, randomId } = this.#parts;
+      const turn = new Turn({
+        turnId: randomId(),
+        request: { ...request, text },
+        brain,
+        tools,
+        sessions,
+        memory,
+        confirmations: this.#confirmations,
+        options: this.#options,
+        now,
+        emit: context.emit,
+        signal: scope.signal,
+      });
+      return await turn.run();
+    } finally {
+      life.removeEventListener('abort', stop);
+      scope.abort(new SkeinError('The turn has ended', { code: 'canceled' }));
+    }
+  }
+
+  #checkText(text: string): string {
+    const { maxTextChars } = this.#options;
+    if (text.trim() === '') throw new SkeinError('There is nothing to answer: the text is empty', { code: 'invalid' });
+    if (text.length <= maxTextChars) return text;
+    throw new SkeinError(`A text of ${text.length} characters is over the ${maxTextChars} taken: shorten it`, {
+      code: 'too-large',
+    });
+  }
+
+  async #track<T>(work: Promise<T>): Promise<T> {
+    this.#running.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#running.delete(work);
+    }
+  }
+}
