@@ -1,0 +1,55 @@
+import { type Json, SkeinError } from '@skein/protocol';
+import { Command } from 'commander';
+import { openNodeOf } from '../node-access.ts';
+import { plainText } from '../plain-text.ts';
+import type { Shell } from '../shell.ts';
+
+/** `skein call PEER/TOOL JSON` */
+export function callCommand(shell: Shell): Command {
+  return new Command('call')
+    .description('run one tool, of this node or of a peer')
+    .argument('<tool>', 'its name, such as us-monitor/shell_exec')
+    .argument('[json]', 'its input, an object', '{}')
+    .addHelpText('after', `\nExample:\n  $ skein call us-monitor/shell_exec '{"command":"df -h"}'`)
+    .action(async (name: string, text: string) => {
+      const input = parseInput(text);
+      const slash = name.indexOf('/');
+      await using node = await openNodeOf(shell, slash < 0 ? {} : { peer: name.slice(0, slash) });
+      const output = await node.client.call(
+        { name, input },
+        { signal: shell.signal, onDelta: (delta) => showDelta(shell, delta) },
+      );
+      shell.result({ type: 'result', name, output }, () => inWords(output));
+    });
+}
+
+function showDelta(shell: Shell, delta: string): void {
+  if (shell.json) shell.event({ type: 'tool-output', delta });
+  else if (shell.verbose) shell.stderr.write(plainText(delta));
+}
+
+function parseInput(text: string): Readonly<Record<string, Json>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new SkeinError(
+      `The input ${JSON.stringify(text.slice(0, 80))} is not JSON; give an object, such as '{"command":"df -h"}'`,
+      {
+        code: 'invalid',
+        cause,
+      },
+    );
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new SkeinError(`The input is ${text.slice(0, 80)}; a tool takes an object, such as '{"command":"df -h"}'`, {
+      code: 'invalid',
+    });
+  }
+  return value as Record<string, Json>; // Proven: JSON.parse makes nothing but JSON, and it is an object.
+}
+
+/** Texts as they are, the rest as JSON. */
+function inWords(output: Json): string {
+  return plainText(typeof output === 'string' ? output : JSON.stringify(output, null, 2)).trimEnd();
+}

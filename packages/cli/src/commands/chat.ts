@@ -1,0 +1,19 @@
+import { Command } from 'commander';
+import { openNodeOf } from '../node-access.ts';
+import { Repl } from '../repl.ts';
+import type { Shell } from '../shell.ts';
+
+/** `skein chat` */
+export function chatCommand(shell: Shell): Command {
+  return new Command('chat')
+    .description('talk with the agent')
+    .option('--session <id>', 'go on with a conversation')
+    .addHelpText('after', '\nExample:\n  $ skein chat')
+    .action(async ({ session }: { readonly session?: string }) => {
+      await using node = await openNodeOf(shell);
+      const { name, brain } = await node.client.status();
+      if (shell.isInteractive) shell.line(`${name}, with ${brain?.name ?? 'no brain'}. /help shows what there is.`);
+      await new Repl({ shell, client: node.client, sessionId: session }).run();
+      // Ctrl-C and SIGTERM are how a conversation ends; only the input's end and /quit come here otherwise.
+    });
+}

@@ -1,0 +1,74 @@
+import type { ConfigInput } from '@skein/host';
+import { SkeinError } from '@skein/protocol';
+import { Command } from 'commander';
+import { loadOptionsOf } from '../node-access.ts';
+import { type BrainInput, parseBrain, parsePort } from '../option-values.ts';
+import type { Shell } from '../shell.ts';
+
+interface Options {
+  readonly name?: string;
+  readonly port?: number;
+  readonly shareTools?: boolean;
+  readonly brain?: BrainInput;
+  readonly yes?: boolean;
+  readonly force?: boolean;
+}
+
+/** `skein init [name]` */
+export function initCommand(shell: Shell): Command {
+  return new Command('init')
+    .description('write a commented config file and make the key of this node')
+    .argument('[name]', "what this node is called; absent, the machine's name")
+    .option('--name <name>', 'the same')
+    .option('--port <port>', 'port to listen on; 0 lets the system choose', parsePort)
+    .option('--share-tools', 'let trusted peers call the tools of this node')
+    .option('--brain <provider[:model]>', 'the model; absent, one is looked for at each start', parseBrain)
+    .option('-y, --yes', 'ask nothing')
+    .option('--force', 'write over a config file (never over a key)')
+    .addHelpText('after', '\nExample:\n  $ skein init us-monitor --share-tools')
+    .action(async (argument: string | undefined, options: Options) => {
+      const given = { ...options, ...(argument === undefined ? {} : { name: argument }) };
+      const chosen = shell.isInteractive && options.yes !== true ? await askFor(given) : given;
+      const { initNode } = await import('@skein/host');
+      const { overrides = {}, ...where } = loadOptionsOf(shell);
+      const done = initNode({ ...where, values: valuesOf(chosen, overrides), force: options.force === true });
+      const { key, file, madeKey } = done;
+      shell.result({ type: 'initialised', file, madeKey, ...key }, () =>
+        [
+          `Wrote ${file}`,
+          `${madeKey ? 'Made the key' : 'Kept the key'} ${key.keyPath}`,
+          `This node is ${key.name}: ${key.fingerprint}`,
+          'Next: skein start, and skein invite to let another node in',
+        ].join('\n'),
+      );
+    });
+}
+
+function valuesOf({ name, port, shareTools, brain }: Options, overrides: ConfigInput): ConfigInput {
+  const net = {
+    ...(port === undefined ? {} : { port }),
+    ...(shareTools === true ? { share: { tools: true } } : {}),
+  };
+  return {
+    ...overrides,
+    ...(name === undefined ? {} : { name }),
+    ...(Object.keys(net).length === 0 ? {} : { net }),
+    ...(brain === undefined ? {} : { brain }),
+  };
+}
+
+/** What was not said with an option, from the person. */
+async function askFor(options: Options): Promise<Options> {
+  const { confirm, isCancel, text } = await import('@clack/prompts');
+  const name = options.name ?? (await text({ message: 'What is this node called?', placeholder: "the machine's name" }));
+  if (isCancel(name)) throw nothingWritten();
+  const message = 'Let trusted peers call the tools of this node?';
+  const shareTools = options.shareTools ?? (await confirm({ message, initialValue: false }));
+  if (isCancel(shareTools)) throw nothingWritten();
+  const { name: _name, ...rest } = options;
+  return { ...rest, shareTools, ...(name ? { name } : {}) };
+}
+
+function nothingWritten(): SkeinError {
+  return new SkeinError('Nothing was written', { code: 'canceled' });
+}

@@ -1,0 +1,140 @@
+import type { TrustedPeer, TrustLevel } from '@skein/host';
+import { Command } from 'commander';
+import { loadConfigOf, loadOptionsOf, openNodeOf } from '../node-access.ts';
+import { parseLevel, parseList } from '../option-values.ts';
+import { describePeers } from '../peer-table.ts';
+import { plainText } from '../plain-text.ts';
+import type { Shell } from '../shell.ts';
+
+interface TrustFlags {
+  readonly level?: TrustLevel;
+  readonly allowBrain?: boolean;
+  readonly allow?: readonly string[];
+  readonly deny?: readonly string[];
+  readonly url?: string;
+}
+
+/** `skein net …` */
+export function netCommand(shell: Shell): Command {
+  const net = new Command('net').description('keys, trust and peers').helpCommand(false);
+  for (const command of [init(shell), showKey(shell), trust(shell), revoke(shell), peers(shell), status(shell)]) {
+    net.addCommand(command);
+  }
+  return net.addHelpText('after', '\nExample:\n  $ skein net show-key');
+}
+
+function init(shell: Shell): Command {
+  return new Command('init')
+    .description('make the key of this node, and a config file where there is none; a key is never replaced')
+    .argument('<name>', 'what this node is called')
+    .addHelpText('after', '\nExample:\n  $ skein net init us-monitor')
+    .action(async (name: string) => {
+      const { initNetwork } = await import('@skein/host');
+      const { key, madeKey } = initNetwork({ ...loadOptionsOf(shell), name });
+      shell.result({ type: 'key', madeKey, ...key }, () =>
+        [`${madeKey ? 'Made the key' : 'Kept the key'} ${key.keyPath}`, `Fingerprint: ${key.fingerprint}`, key.line].join('\n'),
+      );
+    });
+}
+
+function showKey(shell: Shell): Command {
+  return new Command('show-key')
+    .description('print the public key line that others give to: skein net trust')
+    .addHelpText('after', '\nExample:\n  $ skein net show-key')
+    .action(async () => {
+      const { ownKey } = await import('@skein/host');
+      const key = ownKey(await loadConfigOf(shell));
+      if (!shell.json) shell.note(`Fingerprint: ${key.fingerprint}`);
+      shell.result({ type: 'key', ...key }, () => key.line);
+    });
+}
+
+function trust(shell: Shell): Command {
+  return new Command('trust')
+    .description('trust a key; a node that runs takes it up at once')
+    .argument('<key line...>', 'what the other prints with: skein net show-key')
+    .option('--level <level>', 'full, tool or read: what it may do here', parseLevel)
+    .option('--allow-brain', 'let it use the brain of this node')
+    .option('--allow <tools>', 'the only tools it may call: names, or a start of a name and "*"', parseList)
+    .option('--deny <tools>', 'tools it may never call', parseList)
+    .option('--url <url>', 'where to dial it, such as ws://192.168.1.20:9700')
+    .addHelpText(
+      'after',
+      '\nExample:\n  $ skein net trust "skein-ed25519 <key> eu-monitor" --level tool --url ws://192.168.1.20:9700',
+    )
+    .action(async (words: readonly string[], flags: TrustFlags) => {
+      const { dataDir, trustPeer } = await import('@skein/host');
+      const { config } = await loadConfigOf(shell);
+      const { level, allowBrain, allow, deny, url } = flags;
+      const peer = trustPeer(dataDir(config.dataDir), words.join(' '), {
+        ...(level === undefined ? {} : { trust: level }),
+        ...(allowBrain === true ? { allowBrain } : {}),
+        ...(allow === undefined ? {} : { allowTools: allow }),
+        ...(deny === undefined ? {} : { denyTools: deny }),
+        ...(url === undefined ? {} : { url }),
+      });
+      shell.result({ type: 'trusted', ...peer }, () => plainText(describeTrusted(peer)));
+    });
+}
+
+function revoke(shell: Shell): Command {
+  return new Command('revoke')
+    .description('take trust back; a node that runs closes the sessions of that key within two seconds')
+    .argument('<key or name...>', 'a key line, an id or a name')
+    .addHelpText('after', '\nExample:\n  $ skein net revoke eu-monitor')
+    .action(async (words: readonly string[]) => {
+      const { dataDir, revokePeer } = await import('@skein/host');
+      const { config } = await loadConfigOf(shell);
+      const peer = revokePeer(dataDir(config.dataDir), words.join(' '));
+      shell.result({ type: 'revoked', ...peer }, () => plainText(`${peer.name} is not trusted any more (${peer.fingerprint})`));
+    });
+}
+
+function peers(shell: Shell): Command {
+  return new Command('peers')
+    .description('list the peers, and how each is reached just now')
+    .addHelpText('after', '\nExample:\n  $ skein net peers')
+    .action(async () => {
+      await using node = await openNodeOf(shell);
+      const known = await node.client.peers({ signal: shell.signal });
+      if (shell.json) for (const peer of known) shell.event({ type: 'peer', ...peer });
+      else shell.line(describePeers(shell, known));
+    });
+}
+
+function status(shell: Shell): Command {
+  return new Command('status')
+    .description('say who this node is, whether it runs, and who is connected')
+    .addHelpText('after', '\nExample:\n  $ skein net status')
+    .action(async () => {
+      await using node = await openNodeOf(shell);
+      const own = await node.client.status({ signal: shell.signal });
+      const known = await node.client.peers({ signal: shell.signal });
+      const connected = known.filter(({ state }) => state === 'connected').length;
+      shell.result({ type: 'status', running: node.running, ...own, peers: known.length, connected }, () =>
+        [
+          `${shell.colors.bold(own.name)} ${node.running ? `runs on port ${own.port}` : 'does not run; start it with: skein start'}`,
+          `  key    ${own.fingerprint}`,
+          `  brain  ${own.brain?.name ?? 'none'}`,
+          `  peers  ${connected} of ${known.length} connected`,
+        ].join('\n'),
+      );
+    });
+}
+
+function describeTrusted({ name, fingerprint, trust: level, allowBrain, allowTools, denyTools, url }: TrustedPeer): string {
+  const may = {
+    full: 'it may call the tools this node shares, read and write memory, and chat',
+    tool: 'it may call the tools this node shares, read memory, and chat',
+    read: 'it may read memory and chat, but call no tools; for that: --level tool',
+  };
+  return [
+    `${name} is trusted: ${fingerprint}`,
+    `  ${level}: ${may[level]}`,
+    ...(allowBrain ? ['  it may use the brain of this node'] : []),
+    ...(allowTools === null ? [] : [`  only these tools: ${allowTools.join(', ')}`]),
+    ...(denyTools.length === 0 ? [] : [`  never these tools: ${denyTools.join(', ')}`]),
+    url === null ? '  it must dial this node, or say where to dial it with --url' : `  dialled at ${url}`,
+    'Compare the fingerprint with what the other node shows.',
+  ].join('\n');
+}

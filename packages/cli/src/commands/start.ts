@@ -1,0 +1,88 @@
+import type { ConfigInput, NodeEvent, NodeStatus, Ready } from '@skein/host';
+import { Command } from 'commander';
+import { loadOptionsOf } from '../node-access.ts';
+import { describeEvent } from '../node-event.ts';
+import { type BrainInput, parseBrain, parsePort } from '../option-values.ts';
+import type { Shell } from '../shell.ts';
+
+interface Options {
+  readonly port?: number;
+  readonly name?: string;
+  readonly brain?: BrainInput;
+  readonly exitWithParent?: boolean;
+}
+
+/** `skein start` */
+export function startCommand(shell: Shell): Command {
+  return new Command('start')
+    .description('run this node until it is stopped')
+    .option('--port <port>', 'port to listen on; 0 lets the system choose', parsePort)
+    .option('--name <name>', 'what this node is called')
+    .option('--brain <provider[:model]>', 'the model', parseBrain)
+    .option('--exit-with-parent', 'stop when the standard input is closed, and leave Ctrl-C to whoever started this')
+    .addHelpText('after', '\nExample:\n  $ skein start --port 9700')
+    .action((options: Options) => runNode(shell, options));
+}
+
+async function runNode(shell: Shell, options: Options): Promise<void> {
+  const until = new AbortController();
+  // Before anything slow: the one who started this may go while it starts.
+  using _parent = options.exitWithParent === true ? stopWithParent(shell, until) : undefined;
+  const stop = () => until.abort();
+  shell.signal.addEventListener('abort', stop, { once: true });
+  if (shell.signal.aborted) stop();
+  const { createHost, createLog, loadConfig } = await import('@skein/host');
+  const watch = loadOptionsOf(shell, overridesOf(options));
+  const loaded = loadConfig(watch);
+  const { log } = loaded.config;
+  // A person at the terminal reads words, not the log; what goes wrong they see either way.
+  const isQuiet = shell.stderr.isTTY === true && log.file === undefined && !shell.verbose;
+  await using host = createHost({ loaded, watch, log: createLog(isQuiet ? { level: 'error' } : log) });
+  const ready = await host.start();
+  const events = host.backend.events({ signal: until.signal });
+  if (shell.json) shell.event({ type: 'ready', ...ready });
+  else shell.line(describeReady(shell, ready, { status: host.backend.status(), token: host.token }));
+  for await (const event of events) tell(shell, event);
+  if (!shell.json) shell.note('Stopping');
+}
+
+function overridesOf({ port, name, brain }: Options): ConfigInput {
+  return {
+    ...(port === undefined ? {} : { net: { port } }),
+    ...(name === undefined ? {} : { name }),
+    ...(brain === undefined ? {} : { brain }),
+  };
+}
+
+/** A pipe to a process closes when that process ends, however it ends. */
+function stopWithParent(shell: Shell, until: AbortController): Disposable {
+  const { stdin } = shell;
+  shell.ignoreCtrlC();
+  const gone = () => until.abort();
+  stdin.on('end', gone).on('close', gone).on('error', gone);
+  stdin.resume();
+  return { [Symbol.dispose]: () => stdin.off('end', gone).off('close', gone).off('error', gone).destroy() };
+}
+
+function describeReady(
+  shell: Shell,
+  { name, peerId, port, page }: Ready,
+  { status, token }: { readonly status: NodeStatus; readonly token: string },
+): string {
+  const { bold, dim } = shell.colors;
+  // The token is for the person at this terminal; in a file or a pipe it would stay.
+  const url = page === null ? 'none' : shell.stdout.isTTY === true ? `${page}#token=${token}` : page;
+  return [
+    `${bold(name)} is up on port ${port}`,
+    `  key    ${status.fingerprint}  ${dim(peerId)}`,
+    `  page   ${url}`,
+    `  brain  ${status.brain === null ? 'none' : status.brain.name}`,
+    ...(status.brain?.hint ? [dim(`         ${status.brain.hint}`)] : []),
+    dim('Ctrl-C stops it. Another terminal: skein ask, skein chat, skein invite'),
+  ].join('\n');
+}
+
+function tell(shell: Shell, event: NodeEvent): void {
+  if (shell.json) shell.event(event);
+  else if (event.type !== 'tool-served' || shell.verbose) shell.line(describeEvent(event));
+}

@@ -1,0 +1,25 @@
+import type { PeerStatus } from '@skein/host';
+import { plainLine } from './plain-text.ts';
+import type { Shell } from './shell.ts';
+
+/** The peers, a line each, and why one is not there. */
+export function describePeers(shell: Shell, peers: readonly PeerStatus[]): string {
+  if (peers.length === 0) return 'No peers are known. Let one in with: skein invite';
+  const { bold, dim, green, red, yellow } = shell.colors;
+  const marks = { connected: green('●'), connecting: yellow('◌'), disconnected: red('○') };
+  const width = Math.max(...peers.map(({ name }) => name.length));
+  return peers
+    .flatMap((peer) => {
+      const { name, state, trust, address, latencyMs, tools, problem } = peer;
+      const facts = [
+        state,
+        `trust ${trust}`,
+        ...(latencyMs === null ? [] : [`${latencyMs.toFixed(1)} ms`]),
+        ...(state === 'connected' ? [`${tools.length} tools`] : []),
+        ...(address === null ? [] : [plainLine(address, 80)]),
+      ];
+      const line = `${marks[state]} ${bold(plainLine(name, 64).padEnd(width))}  ${facts.join(', ')}`;
+      return problem === null ? [line] : [line, dim(`    ${plainLine(problem, 300)}`)];
+    })
+    .join('\n');
+}

@@ -1,0 +1,84 @@
+import { Command, type CommanderError } from 'commander';
+import { closest } from 'fastest-levenshtein';
+import manifest from '../package.json' with { type: 'json' };
+import { askCommand } from './commands/ask.ts';
+import { callCommand } from './commands/call.ts';
+import { chatCommand } from './commands/chat.ts';
+import { demoCommand } from './commands/demo.ts';
+import { doctorCommand } from './commands/doctor.ts';
+import { initCommand } from './commands/init.ts';
+import { inviteCommand } from './commands/invite.ts';
+import { joinCommand } from './commands/join.ts';
+import { netCommand } from './commands/net.ts';
+import { startCommand } from './commands/start.ts';
+import { toolsCommand } from './commands/tools.ts';
+import type { GlobalOptions, Shell } from './shell.ts';
+
+const EXAMPLES = `
+To begin on one machine:
+  $ skein demo
+To join two machines:
+  $ skein invite              on the first
+  $ skein join <code>         on the second
+  $ skein start               on both`;
+
+/** The command line. Commands load what they need when they run. */
+export function createProgram(shell: Shell): Command {
+  const program = new Command('skein')
+    .description('A network of AI agents across machines')
+    .version(manifest.version, '-V, --version')
+    .option('-C, --dir <dir>', 'folder of the config file, and where relative paths begin')
+    .option('--data-dir <dir>', "folder of the node's key, trust and sessions")
+    .option('--config <file>', 'another config file')
+    .option('--json', 'print JSON, one object a line')
+    .option('--verbose', 'show more, and where errors come from')
+    .helpCommand(false)
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText('after', EXAMPLES)
+    .hook('preAction', (_program, command) => shell.configure(command.optsWithGlobals<GlobalOptions>()));
+  const commands = [
+    demoCommand(shell),
+    initCommand(shell),
+    startCommand(shell),
+    askCommand(shell),
+    chatCommand(shell),
+    callCommand(shell),
+    toolsCommand(shell),
+    inviteCommand(shell),
+    joinCommand(shell),
+    netCommand(shell),
+    doctorCommand(shell),
+  ];
+  for (const command of commands) program.addCommand(command);
+  raiseErrors(program, shell);
+  return program;
+}
+
+/** Commander prints and exits by itself unless each command is told otherwise. */
+function raiseErrors(command: Command, shell: Shell): void {
+  command.exitOverride((error: CommanderError) => {
+    if (error.code === 'commander.unknownCommand') error.message = unknownCommand(command);
+    if (error.code === 'commander.unknownOption') error.message = unknownOption(command, error.message);
+    throw error;
+  });
+  command.configureOutput({
+    writeOut: (text) => shell.write(text),
+    writeErr: (text) => shell.note(text.trimEnd()),
+    outputError: () => {}, // Said once, where all errors are.
+  });
+  command.configureHelp({ showGlobalOptions: true });
+  for (const inner of command.commands) raiseErrors(inner, shell);
+}
+
+function unknownCommand(command: Command): string {
+  const [word = ''] = command.args;
+  const names = command.commands.map((inner) => inner.name());
+  return `there is no command "${word}"; the nearest is "${closest(word, names)}". There are: ${names.join(', ')}`;
+}
+
+function unknownOption(command: Command, message: string): string {
+  const word = /'([^']*)'/.exec(message)?.[1] ?? '';
+  const flags = command.createHelp();
+  const known = [...flags.visibleOptions(command), ...flags.visibleGlobalOptions(command)].flatMap(({ long }) => long ?? []);
+  return `there is no option "${word}"; the nearest is "${closest(word, known)}". There are: ${known.join(', ')}`;
+}

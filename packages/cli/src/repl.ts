@@ -1,0 +1,175 @@
+import { randomUUID } from 'node:crypto';
+import { createInterface, type Interface } from 'node:readline/promises';
+import type { GatewayClient } from '@skein/host';
+import { SkeinError } from '@skein/protocol';
+import { describeTools } from './commands/tools.ts';
+import { isYes } from './confirm.ts';
+import { describePeers } from './peer-table.ts';
+import { plainLine, plainText } from './plain-text.ts';
+import { runTurn } from './run-turn.ts';
+import type { Shell } from './shell.ts';
+import { TurnView } from './turn-view.ts';
+
+const SESSIONS_SHOWN = 20;
+const HELP = `/tools     what the agent can use
+/peers     who is there
+/sessions  past conversations; /session ID goes on with one
+/new       begin a new conversation
+/quit      leave; so does Ctrl-C when nothing runs
+Anything else is asked. Ctrl-C stops an answer.`;
+
+export interface ReplParts {
+  readonly shell: Shell;
+  readonly client: GatewayClient;
+  readonly sessionId: string | undefined;
+}
+
+/** A conversation on a terminal, or line by line from a pipe. */
+export class Repl {
+  readonly #parts: ReplParts;
+  readonly #closing = new AbortController();
+  #sessionId: string;
+  #reader: Interface | undefined;
+  #turn: AbortController | undefined;
+
+  constructor(parts: ReplParts) {
+    this.#parts = parts;
+    this.#sessionId = parts.sessionId ?? randomUUID();
+  }
+
+  /** Runs until the person leaves, the input ends or the shell is interrupted. */
+  async run(): Promise<void> {
+    const { shell } = this.#parts;
+    const { isInteractive } = shell;
+    const reader = createInterface({
+      input: shell.stdin,
+      output: shell.stdout,
+      terminal: isInteractive,
+      prompt: isInteractive ? shell.colors.bold('› ') : '',
+      historySize: 500,
+    });
+    this.#reader = reader;
+    const close = () => this.close();
+    shell.signal.addEventListener('abort', close, { once: true });
+    if (shell.signal.aborted) close();
+    reader.on('SIGINT', () => this.#onCtrlC(reader));
+    try {
+      if (!this.#closing.signal.aborted) reader.prompt();
+      for await (const line of reader) {
+        await this.#take(line.trim());
+        if (this.#closing.signal.aborted) break;
+        reader.prompt();
+      }
+    } finally {
+      shell.signal.removeEventListener('abort', close);
+      this.#reader = undefined;
+      reader.close();
+    }
+  }
+
+  /** Says something in between, without tearing the line that is being typed. */
+  notice(text: string): void {
+    const { shell } = this.#parts;
+    const isPrompting = shell.isInteractive && this.#reader !== undefined && this.#turn === undefined;
+    if (isPrompting) shell.write('\r\u001b[K');
+    shell.line(shell.colors.dim(plainText(text)));
+    if (isPrompting) this.#reader?.prompt(true);
+  }
+
+  /** Ends it, and the turn that runs. */
+  close(): void {
+    this.#closing.abort();
+    this.#turn?.abort();
+    this.#reader?.close();
+  }
+
+  #onCtrlC(reader: Interface): void {
+    if (this.#turn !== undefined && !this.#turn.signal.aborted) this.#turn.abort();
+    else if (this.#turn === undefined && reader.line !== '') reader.write(null, { ctrl: true, name: 'u' });
+    else this.close();
+  }
+
+  async #take(line: string): Promise<void> {
+    const { shell } = this.#parts;
+    if (line === '') return;
+    try {
+      if (line.startsWith('/')) await this.#command(line);
+      else await this.#ask(line);
+    } catch (thrown) {
+      const error = SkeinError.from(thrown);
+      if (error.code === 'canceled') shell.line(shell.colors.dim('Stopped'));
+      else shell.line(`${shell.colors.red('error:')} ${plainText(error.message)}`);
+    }
+  }
+
+  async #ask(text: string): Promise<void> {
+    const { shell, client } = this.#parts;
+    const view = new TurnView({ write: (part) => shell.write(part), colors: shell.colors, verbose: shell.verbose });
+    const turn = new AbortController();
+    this.#turn = turn;
+    try {
+      await runTurn(
+        {
+          client,
+          text,
+          sessionId: this.#sessionId,
+          confirm: shell.isInteractive ? () => this.#confirm(turn.signal) : undefined,
+          onEvent: (event) => (shell.json ? shell.event(event) : view.show(event)),
+        },
+        { signal: turn.signal },
+      );
+    } finally {
+      this.#turn = undefined;
+      view.end();
+    }
+  }
+
+  async #confirm(signal: AbortSignal): Promise<boolean> {
+    return isYes((await this.#reader?.question('Do it? [y/N] ', { signal })) ?? '');
+  }
+
+  async #command(line: string): Promise<void> {
+    const { shell, client } = this.#parts;
+    const [name = '', argument] = line.split(/\s+/);
+    switch (name) {
+      case '/help':
+        shell.line(HELP);
+        break;
+      case '/tools':
+        shell.line(describeTools(shell, await client.tools()));
+        break;
+      case '/peers':
+        shell.line(describePeers(shell, await client.peers()));
+        break;
+      case '/sessions':
+        shell.line(await this.#sessions());
+        break;
+      case '/session':
+        if (argument === undefined) throw new SkeinError('Say which: /session ID', { code: 'invalid' });
+        this.#sessionId = argument;
+        break;
+      case '/new':
+        this.#sessionId = randomUUID();
+        shell.line('A new conversation');
+        break;
+      case '/quit':
+      case '/exit':
+        this.close();
+        break;
+      default:
+        throw new SkeinError(`There is no ${name}; /help shows what there is`, { code: 'not-found' });
+    }
+  }
+
+  async #sessions(): Promise<string> {
+    const sessions = await this.#parts.client.sessions();
+    if (sessions.length === 0) return 'There are none yet.';
+    return sessions
+      .slice(0, SESSIONS_SHOWN)
+      .map(({ id, title, updatedAtMs }) => {
+        const mark = id === this.#sessionId ? '*' : ' ';
+        return `${mark} ${plainLine(id, 64)}  ${new Date(updatedAtMs).toLocaleString()}  ${plainLine(title, 60)}`;
+      })
+      .join('\n');
+  }
+}

@@ -1,0 +1,2 @@
+/** The folder of the built page, for the node that serves it; empty until `npm run build -w packages/dashboard`. */
+export declare const pageFolder: URL;

@@ -1,0 +1,190 @@
+import type { AgentEvent, OfferedTool } from '@skein/agent';
+import { type Json, SkeinError } from '@skein/protocol';
+import type { z } from 'zod';
+import type { NodeEvent, NodeStatus, PeerStatus, SessionSummary } from './backend.ts';
+import type { AskRequest } from './requests.ts';
+import {
+  askLine,
+  callLine,
+  confirmAnswer,
+  eventLine,
+  type Heartbeat,
+  historyAnswer,
+  nodeStatus,
+  peersAnswer,
+  publicError,
+  sessionsAnswer,
+  toolsAnswer,
+} from './responses.ts';
+
+export interface GatewayClientParts {
+  /** `http://127.0.0.1:7777` */
+  readonly baseUrl: string;
+  readonly token: string;
+  readonly fetch: typeof globalThis.fetch;
+}
+
+interface Waiting {
+  readonly signal?: AbortSignal;
+}
+
+/** A node's HTTP API, typed. Every failure is a SkeinError, `unavailable` when no node answers. */
+export interface GatewayClient {
+  status(options?: Waiting): Promise<NodeStatus>;
+  peers(options?: Waiting): Promise<readonly PeerStatus[]>;
+  tools(options?: Waiting): Promise<readonly OfferedTool[]>;
+  sessions(options?: Waiting): Promise<readonly SessionSummary[]>;
+  history(
+    sessionId: string,
+    options?: Waiting,
+  ): Promise<readonly { readonly role: 'user' | 'assistant'; readonly text: string }[]>;
+  /** One turn. `answer` or `error` is its last event; leaving the loop, or the signal, stops it. */
+  ask(request: AskRequest, options?: Waiting): AsyncIterable<AgentEvent>;
+  /** @throws SkeinError `not-found` when nothing with this id waits. */
+  confirm(id: string, approve: boolean, options?: Waiting): Promise<void>;
+  /** Runs a tool and resolves with its output. */
+  call(
+    request: { readonly name: string; readonly input: Readonly<Record<string, Json>> },
+    options?: Waiting & { readonly onDelta?: (delta: string) => void },
+  ): Promise<Json>;
+  /** From now on; ends with `unavailable` when the node is gone. */
+  events(options?: Waiting): AsyncIterable<NodeEvent>;
+}
+
+/** Characters of one line; a longer one is not from a gateway. */
+const MAX_LINE = 32 * 1024 * 1024;
+
+/** The client of `createGateway`. Creating it connects to nothing. */
+export function createGatewayClient(parts: GatewayClientParts): GatewayClient {
+  const send = async (path: string, body: object | undefined, options: Waiting): Promise<Response> => {
+    try {
+      const response = await parts.fetch(new URL(path, parts.baseUrl), {
+        method: body === undefined ? 'GET' : 'POST',
+        redirect: 'error',
+        headers: {
+          Authorization: `Bearer ${parts.token}`,
+          ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+      });
+      if (response.ok) return response;
+      throw await refusal(response);
+    } catch (thrown) {
+      throw asClientError(thrown, parts.baseUrl);
+    }
+  };
+  const get = async <T extends z.ZodType>(path: string, schema: T, options: Waiting = {}): Promise<z.infer<T>> => {
+    const response = await send(path, undefined, options);
+    return parseAnswer(schema, await bodyOf(response));
+  };
+  const bodyOf = async (response: Response): Promise<unknown> => {
+    try {
+      return parseLine(await response.text());
+    } catch (thrown) {
+      throw asClientError(thrown, parts.baseUrl);
+    }
+  };
+  async function* lines<T extends { readonly type: string }>(
+    schema: z.ZodType<T | Heartbeat>,
+    request: { readonly path: string; readonly body?: object },
+    options: Waiting,
+  ): AsyncGenerator<T> {
+    const response = await send(request.path, request.body, options);
+    try {
+      for await (const line of textLines(response)) {
+        const parsed = parseAnswer(schema, parseLine(line));
+        if (!isHeartbeat(parsed)) yield parsed;
+      }
+    } catch (thrown) {
+      throw asClientError(thrown, parts.baseUrl);
+    }
+  }
+
+  return {
+    status: (options) => get('/api/status', nodeStatus, options),
+    peers: async (options) => (await get('/api/peers', peersAnswer, options)).peers,
+    tools: async (options) => (await get('/api/tools', toolsAnswer, options)).tools,
+    sessions: async (options) => (await get('/api/sessions', sessionsAnswer, options)).sessions,
+    history: async (sessionId, options) =>
+      (await get(`/api/sessions/${encodeURIComponent(sessionId)}`, historyAnswer, options)).messages,
+    async *ask(request, options = {}) {
+      for await (const event of lines(askLine, { path: '/api/ask', body: request }, options)) {
+        yield event;
+        if (event.type === 'answer' || event.type === 'error') return;
+      }
+      throw goneMidway(parts.baseUrl);
+    },
+    async confirm(id, approve, options = {}) {
+      const response = await send('/api/confirm', { id, approve }, options);
+      parseAnswer(confirmAnswer, await bodyOf(response));
+    },
+    async call(request, options = {}) {
+      for await (const event of lines(callLine, { path: '/api/call', body: request }, options)) {
+        switch (event.type) {
+          case 'tool-output':
+            options.onDelta?.(event.delta);
+            break;
+          case 'tool-output-skipped':
+            options.onDelta?.(`\n[${event.characters} characters left out]\n`);
+            break;
+          case 'result':
+            return event.output;
+          case 'error':
+            throw new SkeinError(event.message, event);
+        }
+      }
+      throw goneMidway(parts.baseUrl);
+    },
+    async *events(options = {}) {
+      yield* lines(eventLine, { path: '/api/events' }, options);
+      throw goneMidway(parts.baseUrl);
+    },
+  };
+}
+
+function isHeartbeat(line: { readonly type: string }): line is Heartbeat {
+  return line.type === 'heartbeat';
+}
+
+async function* textLines(response: Response): AsyncGenerator<string> {
+  if (response.body === null) return;
+  let rest = '';
+  for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
+    const whole = (rest + text).split('\n');
+    rest = whole.pop() ?? '';
+    if (rest.length > MAX_LINE) throw new SkeinError('The node sent a line without end', { code: 'too-large' });
+    for (const line of whole) if (line !== '') yield line;
+  }
+}
+
+function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (cause) {
+    throw new SkeinError('What answers there is not a Skein node: it does not send JSON', { code: 'unsupported', cause });
+  }
+}
+
+function parseAnswer<T extends z.ZodType>(schema: T, value: unknown): z.infer<T> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  throw new SkeinError('What answers there is not a Skein node of this version', { code: 'unsupported', cause: parsed.error });
+}
+
+async function refusal(response: Response): Promise<SkeinError> {
+  const parsed = publicError.safeParse(await response.json().catch(() => null));
+  if (parsed.success) return new SkeinError(parsed.data.message, parsed.data);
+  return new SkeinError(`What answers there is not a Skein node: HTTP ${response.status}`, { code: 'unsupported' });
+}
+
+function goneMidway(baseUrl: string): SkeinError {
+  return new SkeinError(`The node at ${baseUrl} went away before it was done`, { code: 'unavailable' });
+}
+
+function asClientError(thrown: unknown, baseUrl: string): SkeinError {
+  const error = SkeinError.from(thrown);
+  // What fetch and its body raise for a lost connection is a TypeError.
+  if (error.code !== 'internal' || !(thrown instanceof TypeError)) return error;
+  return new SkeinError(`No node answers at ${baseUrl}; is it running?`, { code: 'unavailable', cause: thrown });
+}

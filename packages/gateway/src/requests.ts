@@ -1,0 +1,21 @@
+import { z } from 'zod';
+
+/** A session's id as clients may name it. Channels make their own, so only control characters are refused. */
+const sessionId = z.string().regex(/^[^\p{Cc}]{1,200}$/u, 'a session id has 1 to 200 characters, no control characters');
+
+/** Body of POST /api/ask. Without a session id a new session begins. */
+export const askRequest = z.strictObject({
+  text: z.string().trim().min(1).max(100_000),
+  sessionId: sessionId.exactOptional(),
+  interactive: z.boolean().default(false),
+});
+export type AskRequest = z.input<typeof askRequest>;
+
+/** Body of POST /api/confirm. */
+export const confirmRequest = z.strictObject({ id: z.string().min(1).max(200), approve: z.boolean() });
+
+/** Body of POST /api/call. */
+export const callRequest = z.strictObject({
+  name: z.string().min(1).max(200),
+  input: z.record(z.string(), z.json()).default({}),
+});

@@ -1,0 +1,108 @@
+import type { AgentEvent } from '@skein/agent';
+import { describe, expect, it } from 'vitest';
+import { createGatewayClient } from '../src/client.ts';
+import { collect, startGateway, status, TOKEN, until } from './start-gateway.ts';
+
+describe('what the client gets', () => {
+  it('is status, peers, tools, sessions and history as the node tells them', async () => {
+    const sessions = [{ id: 'whatsapp:+43 1', title: 'disks', updatedAtMs: 5 }];
+    const history = { 'whatsapp:+43 1': [{ role: 'user', text: 'hi' }] } as const;
+    await using net = await startGateway({ backend: { sessions, history } });
+    expect(await net.client.status()).toEqual(status);
+    expect(await net.client.peers()).toEqual([]);
+    expect(await net.client.tools()).toEqual([]);
+    expect(await net.client.sessions()).toEqual(sessions);
+    expect(await net.client.history('whatsapp:+43 1')).toEqual(history['whatsapp:+43 1']);
+  });
+
+  it('is each event of a turn as it happens, a new session id when none was given', async () => {
+    const gate = Promise.withResolvers<void>();
+    await using net = await startGateway({
+      backend: {
+        ask: async function* (turn) {
+          yield { type: 'turn-start', turnId: 't', sessionId: turn.request.sessionId, brain: 'script' };
+          await gate.promise;
+          yield { type: 'answer', text: 'done', toolCalls: [] };
+        },
+      },
+    });
+    const turn = net.client.ask({ text: 'hi' })[Symbol.asyncIterator]();
+    const first = await turn.next();
+    expect(first.value).toMatchObject({ type: 'turn-start', sessionId: expect.stringMatching(/^[0-9a-f-]{36}$/) });
+    gate.resolve();
+    expect((await turn.next()).value).toMatchObject({ type: 'answer' });
+    expect((await turn.next()).done).toBe(true);
+  });
+
+  it('is a confirmation that waits for its answer', async () => {
+    await using net = await startGateway({
+      backend: {
+        ask: async function* (turn) {
+          const waiting = turn.confirmed('c1');
+          yield { type: 'confirm-request', id: 'c1', name: 'rm', peer: null, input: { path: '/x' }, reason: 'deletes' };
+          yield { type: 'answer', text: (await waiting) ? 'approved' : 'refused', toolCalls: [] };
+        },
+      },
+    });
+    const seen: AgentEvent[] = [];
+    for await (const event of net.client.ask({ text: 'hi', interactive: true })) {
+      seen.push(event);
+      if (event.type === 'confirm-request') await net.client.confirm(event.id, true);
+    }
+    expect(seen.at(-1)).toMatchObject({ text: 'approved' });
+  });
+
+  it('is a tool run directly, its partial output first', async () => {
+    await using net = await startGateway({
+      backend: {
+        callTool: async (request, options) => {
+          options.onDelta?.('half ');
+          options.onDelta?.('way');
+          return { ran: request.name };
+        },
+      },
+    });
+    let partial = '';
+    const output = await net.client.call(
+      { name: 'us-monitor/df', input: { path: '/' } },
+      {
+        onDelta: (delta) => {
+          partial += delta;
+        },
+      },
+    );
+    expect([partial, output]).toEqual(['half way', { ran: 'us-monitor/df' }]);
+  });
+
+  it('is the events from the moment it is connected', async () => {
+    await using net = await startGateway();
+    const stop = new AbortController();
+    const events = net.client.events({ signal: stop.signal })[Symbol.asyncIterator]();
+    const first = events.next();
+    await until(() => net.backend.watchers === 1);
+    net.backend.change({}, { type: 'config-rejected', problem: 'bad', atMs: 1 });
+    expect((await first).value).toEqual({ type: 'config-rejected', problem: 'bad', atMs: 1 });
+    stop.abort();
+    await expect(events.next()).rejects.toMatchObject({ code: 'canceled' });
+    await until(() => net.backend.watchers === 0 && net.gateway.openStreams === 0);
+  });
+
+  it('is unavailable where no node answers, unsupported where something else does, unavailable when it goes midway', async () => {
+    const nobody = createGatewayClient({ baseUrl: 'http://127.0.0.1:1', token: TOKEN, fetch });
+    await expect(nobody.status()).rejects.toMatchObject({ code: 'unavailable' });
+    const other = createGatewayClient({ baseUrl: 'http://x', token: TOKEN, fetch: async () => new Response('<html>') });
+    await expect(other.status()).rejects.toMatchObject({ code: 'unsupported' });
+    const cut = createGatewayClient({
+      baseUrl: 'http://x',
+      token: TOKEN,
+      fetch: async () => new Response('{"type":"text-delta","text":"a"}\n'),
+    });
+    await expect(collect(cut.ask({ text: 'hi' }))).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
+  it('is unauthenticated for a wrong token', async () => {
+    await using net = await startGateway();
+    const stranger = createGatewayClient({ baseUrl: net.baseUrl, token: 'some-other-token-here', fetch });
+    await expect(stranger.status()).rejects.toMatchObject({ code: 'unauthenticated' });
+  });
+});

@@ -1,0 +1,135 @@
+import {
+  type Decision,
+  decide,
+  type Gatekeeper,
+  type Invites,
+  type KnownNodes,
+  matchesGlob,
+  type TrustRecord,
+  type TrustStore,
+} from '@skein/mesh';
+import {
+  type Admission,
+  formatKeyLine,
+  type Grant,
+  type Hello,
+  type PeerId,
+  type PublicIdentity,
+  parseKeyLine,
+  SkeinError,
+} from '@skein/protocol';
+import type { NodeConfig } from './config/load-config.ts';
+
+type PeerConfig = NodeConfig['net']['peers'][number];
+
+export interface AuthorityParts {
+  readonly trust: TrustStore;
+  readonly invites: Invites;
+  readonly known: KnownNodes;
+  /** The `net` section as it is now: it may be reloaded. */
+  readonly net: () => NodeConfig['net'];
+  /** An invitation was used: the key it let in is in the trust file. */
+  readonly onPaired: (record: TrustRecord) => void;
+}
+
+/** Who may come in, and who may do what: the trust file, refined by the configuration. */
+export class Authority implements Gatekeeper {
+  readonly #parts: AuthorityParts;
+  /** Keys this node itself is joining just now, by invitation. */
+  readonly #joining = new Set<PeerId>();
+  /** What the configuration says of keys; made anew when first asked for after a change. */
+  #refinements: ReadonlyMap<PeerId, PeerConfig> | undefined;
+
+  constructor(parts: AuthorityParts) {
+    this.#parts = parts;
+  }
+
+  admitCaller(peer: PublicIdentity, hello: Hello, binding: Buffer): Admission {
+    const { trust, invites, onPaired } = this.#parts;
+    const known = trust.get(peer.id);
+    if (known?.revoked) return { admitted: false, code: 'revoked' };
+    if (hello.invite === undefined) return known === undefined ? { admitted: false, code: 'untrusted' } : { admitted: true };
+    const redemption = invites.redeem({ ...hello.invite, binding });
+    if (!redemption.redeemed) return { admitted: false, code: 'invite-invalid' };
+    const { trust: level, allowBrain } = redemption.invitation;
+    onPaired(trust.trust(formatKeyLine(peer, hello.name), { trust: level, allowBrain }));
+    return { admitted: true };
+  }
+
+  admitAnswer(peer: PublicIdentity, _hello: Hello, url: string): Admission {
+    if (this.#joining.has(peer.id)) return { admitted: true };
+    const known = this.#parts.trust.get(peer.id);
+    if (known === undefined) return { admitted: false, code: 'untrusted' };
+    if (known.revoked) return { admitted: false, code: 'revoked' };
+    this.#parts.known.pin(url, peer.id);
+    this.changed();
+    return { admitted: true };
+  }
+
+  expectedAt(url: string): PeerId | undefined {
+    const configured = this.#parts.net().peers.find((peer) => dialUrl(peer.url) === url)?.key;
+    if (configured !== undefined) return parseKeyLine(configured).identity.id;
+    const recorded = this.#parts.trust.list().find((record) => record.url !== undefined && dialUrl(record.url) === url);
+    return recorded?.identity.id ?? this.#parts.known.get(url);
+  }
+
+  /** Lets this key answer while `join` runs, though it is not in the trust file yet. */
+  async whileJoining<T>(id: PeerId, join: () => Promise<T>): Promise<T> {
+    if (this.#parts.trust.get(id)?.revoked) {
+      throw new SkeinError('The key that the invitation is from was revoked here; trust it again first: skein net trust', {
+        code: 'denied',
+      });
+    }
+    this.#joining.add(id);
+    try {
+      return await join();
+    } finally {
+      this.#joining.delete(id);
+    }
+  }
+
+  /** Whether a peer may use a grant and, where one is named, one of this node's tools. */
+  decide(peer: PeerId, grant: Grant, tool?: string): Decision {
+    const { net, trust } = this.#parts;
+    const { share } = net();
+    if (grant === 'tools' && !share.tools) return { allowed: false, reason: 'this node shares no tools (net.share.tools)' };
+    if (tool !== undefined && !share.toolAllow.some((glob) => matchesGlob(glob, tool))) {
+      return { allowed: false, reason: `the tool ${tool} is not shared (net.share.toolAllow)` };
+    }
+    return decide(this.#refined(trust.get(peer)), grant, tool);
+  }
+
+  /** The trust file, the configuration or a pinned address has changed. */
+  changed(): void {
+    this.#refinements = undefined;
+  }
+
+  #refine(): ReadonlyMap<PeerId, PeerConfig> {
+    return new Map(
+      this.#parts.net().peers.flatMap((peer) => {
+        const id = this.expectedAt(dialUrl(peer.url));
+        return id === undefined ? [] : [[id, peer] as const];
+      }),
+    );
+  }
+
+  /** The record of a key with what the configuration says of it: it may restrict a key, by its key or pinned address. */
+  #refined(record: TrustRecord | undefined): TrustRecord | undefined {
+    if (record === undefined) return undefined;
+    this.#refinements ??= this.#refine();
+    const entry = this.#refinements.get(record.identity.id);
+    if (entry === undefined) return record;
+    return {
+      ...record,
+      trust: entry.trust ?? record.trust,
+      allowTools: entry.allowTools ?? record.allowTools,
+      denyTools: [...record.denyTools, ...(entry.denyTools ?? [])],
+    };
+  }
+}
+
+/** The WebSocket address of a peer, from the forms people write. */
+export function dialUrl(url: string): string {
+  const parsed = new URL(url.replace(/^http(s?):/, 'ws$1:'));
+  return `${parsed.protocol}//${parsed.host}${parsed.pathname}`;
+}

@@ -1,0 +1,86 @@
+import { brainConfig, PROVIDER_IDS, toolsConfig } from '@skein/adapters';
+import { AGENT_DEFAULTS } from '@skein/agent';
+import { z } from 'zod';
+import { netConfig, nodeName } from './net.ts';
+
+const timeoutMs = z.int().min(1_000).max(86_400_000);
+
+const agentConfig = z.strictObject({
+  instructions: z
+    .string()
+    .max(20_000)
+    .default(AGENT_DEFAULTS.instructions)
+    .describe('More for the model: who the agent is, how it should answer.'),
+  maxIterations: z.int().min(1).max(200).default(AGENT_DEFAULTS.maxSteps).describe('Rounds of brain and tools in one turn.'),
+  maxToolCalls: z.int().min(1).max(1_000).default(AGENT_DEFAULTS.maxToolCalls).describe('Tool calls in one turn.'),
+  confirmBeforeAct: z
+    .boolean()
+    .default(AGENT_DEFAULTS.confirmBeforeAct)
+    .describe('Ask a person before every tool that changes something.'),
+  allowAfterUntrusted: z
+    .array(z.string().min(1).max(200))
+    .max(256)
+    .default([...AGENT_DEFAULTS.allowAfterUntrusted])
+    .describe('Tools that may change something without asking, even after the turn read text from outside.'),
+  turnTimeoutMs: timeoutMs.default(AGENT_DEFAULTS.turnTimeoutMs).describe('The longest a turn may take.'),
+  toolTimeoutMs: timeoutMs.default(AGENT_DEFAULTS.toolTimeoutMs).describe('The longest one tool call may take.'),
+  confirmTimeoutMs: timeoutMs.default(AGENT_DEFAULTS.confirmTimeoutMs).describe('How long a person has to say yes.'),
+});
+
+const pageConfig = z.strictObject({
+  enabled: z.boolean().default(true).describe('Serve the page and its API.'),
+  host: z.string().min(1).default('127.0.0.1').describe('Address to serve it on.'),
+  allowedHosts: z
+    .array(z.string().min(1).max(255))
+    .max(64)
+    .default([])
+    .describe('Further host names a browser may use for it, besides localhost and the address itself.'),
+});
+
+const logConfig = z.strictObject({
+  level: z.enum(['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']).default('info').describe('How much to write.'),
+  file: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Where to write it; absent, the standard error stream.')
+    .meta({ example: 'skein.log' }),
+});
+
+/** Keys that say something of a model. */
+const MODEL_KEYS = ['model', 'apiKeyEnv', 'apiKeyFile', 'baseUrl', 'temperature', 'maxOutputTokens'] as const;
+
+/** A provider's model, the built-in brain, or none at all. */
+const nodeBrainConfig = brainConfig
+  .extend({ provider: z.enum(['intents', 'none', ...PROVIDER_IDS]) })
+  .superRefine((brain, context) => {
+    if (brain.provider !== 'none' && brain.provider !== 'intents') return;
+    const unused = MODEL_KEYS.filter((key) => brain[key] !== undefined);
+    for (const key of unused) {
+      context.addIssue({ code: 'custom', path: [key], message: `means nothing with the provider "${brain.provider}"` });
+    }
+  });
+
+/** What `skein.config.json` may hold, with its defaults. */
+export const config = z.strictObject({
+  name: nodeName.optional().describe("What this node is called; absent, the machine's name.").meta({ example: 'my-node' }),
+  dataDir: z.string().min(1).default('.skein').describe('The folder of its key, trust, sessions and memory.'),
+  net: netConfig.prefault({}).describe('The network of peers.'),
+  brain: nodeBrainConfig
+    .optional()
+    .describe(
+      'The model; absent, one is looked for: a key in the environment, Ollama, else the built-in intents brain. "intents" is that one, "none" is no brain.',
+    )
+    .meta({ example: { provider: 'ollama', model: 'llama3.2' } }),
+  tools: toolsConfig.prefault({}).describe('The tools of this node.'),
+  agent: agentConfig.prefault({}).describe('How a turn runs.'),
+  page: pageConfig.prefault({}).describe('The page in a browser.'),
+  log: logConfig.prefault({}).describe('The log.'),
+});
+export type Config = z.infer<typeof config>;
+export type ConfigInput = z.input<typeof config>;
+
+/**
+ * Paths, with all below them, whose change a running node takes up at once. A change of any other waits for a restart.
+ */
+export const APPLIED_LIVE: readonly string[] = ['agent', 'log.level', 'net.peers', 'net.share'];

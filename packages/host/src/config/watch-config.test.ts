@@ -1,0 +1,96 @@
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { CONFIG_FILE, loadConfig } from './load-config.ts';
+import { changedPaths, watchConfig } from './watch-config.ts';
+
+/** A watched config file in a folder of its own. */
+function watched(text: string) {
+  const cwd = mkdtempSync(path.join(os.tmpdir(), 'skein-watch-'));
+  const file = path.join(cwd, CONFIG_FILE);
+  writeFileSync(file, text);
+  const stop = new AbortController();
+  const options = { cwd, env: {} };
+  const changes = watchConfig(loadConfig(options), { ...options, signal: stop.signal });
+  return {
+    changes,
+    stop: () => stop.abort(),
+    write: (next: string) => writeFileSync(file, next),
+    replace: (next: string) => {
+      writeFileSync(`${file}.new`, next);
+      renameSync(`${file}.new`, file);
+    },
+    async next() {
+      const { value } = await changes.next();
+      return value;
+    },
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await changes.return();
+      rmSync(cwd, { recursive: true, force: true });
+    },
+  };
+}
+
+test('a change is told, split into what applies at once and what waits for a restart', async () => {
+  await using file = watched('{"name":"a"}');
+  file.write('{"name":"b","net":{"port":1,"share":{"tools":true}},"log":{"level":"debug"}}');
+  expect(await file.next()).toMatchObject({
+    type: 'config-reloaded',
+    config: { name: 'b', net: { port: 1 } },
+    applied: ['log.level', 'net.share.tools'],
+    needRestart: ['name', 'net.port'],
+  });
+});
+
+test('a file replaced by a rename is seen, again and again', async () => {
+  await using file = watched('{}');
+  for (const level of ['debug', 'warn', 'error']) {
+    const next = file.next();
+    file.replace(`{"log":{"level":"${level}"}}`);
+    expect(await next).toMatchObject({ type: 'config-reloaded', applied: ['log.level'], config: { log: { level } } });
+  }
+});
+
+test('a bad file is rejected with its place, and the next good one is compared with what still holds', async () => {
+  await using file = watched('{"log":{"level":"warn"}}');
+  const rejected = file.next();
+  file.replace('{"log":\n{"level":"loud"}}');
+  expect(await rejected).toMatchObject({
+    type: 'config-rejected',
+    problem: expect.stringContaining('skein.config.json:2:2: log.level'),
+  });
+  const good = file.next();
+  file.replace('{"log":{"level":"warn"},"agent":{"maxIterations":3}}');
+  expect(await good).toMatchObject({ type: 'config-reloaded', applied: ['agent.maxIterations'], needRestart: [] });
+});
+
+test('a bad file put back as it was is told as no longer bad', async () => {
+  await using file = watched('{}');
+  const rejected = file.next();
+  file.replace('{');
+  expect(await rejected).toMatchObject({ type: 'config-rejected' });
+  const back = file.next();
+  file.replace('{}');
+  expect(await back).toMatchObject({ type: 'config-reloaded', applied: [], needRestart: [] });
+});
+
+test('a file that says the same in other words is no change', async () => {
+  await using file = watched('{"log":{"level":"warn"}}');
+  const next = file.next();
+  file.replace('{ "log": { "level": "warn" } } // still');
+  file.replace('{"name":"b"}');
+  expect(await next).toMatchObject({ needRestart: ['name'], applied: ['log.level'] });
+});
+
+test('the signal ends it while it waits', async () => {
+  await using file = watched('{}');
+  const next = file.changes.next();
+  file.stop();
+  expect(await next).toEqual({ done: true, value: undefined });
+});
+
+test('changed paths look into objects and take arrays as a whole', () => {
+  expect(changedPaths({ a: { b: 1, c: [1] }, d: 1 }, { a: { b: 2, c: [1, 2] }, d: 1, e: {} })).toEqual(['a.b', 'a.c', 'e']);
+});

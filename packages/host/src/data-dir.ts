@@ -1,0 +1,40 @@
+import { join } from 'node:path';
+
+/** Where a node keeps what is its own. Every file is readable by its owner alone. */
+export interface DataDir {
+  readonly root: string;
+  /** Who it trusts, with what. */
+  readonly authorizedPeers: string;
+  /** Which key answered at which address. */
+  readonly knownNodes: string;
+  /** Folder of the invitations that were made and not used yet. */
+  readonly invites: string;
+  /** Sessions and memory. */
+  readonly database: string;
+  /** The bearer token of the page and the API. */
+  readonly token: string;
+  /** Which process runs this node now, and where. */
+  readonly running: string;
+  /** The tools each peer showed last, to notice a change. */
+  readonly knownTools: string;
+  /** What was refused and what was done for others. */
+  readonly audit: string;
+  /** Plug-ins: one file a tool. */
+  readonly tools: string;
+}
+
+/** The places inside a data directory. Makes nothing. */
+export function dataDir(root: string): DataDir {
+  return {
+    root,
+    authorizedPeers: join(root, 'authorized_peers'),
+    knownNodes: join(root, 'known_nodes'),
+    invites: join(root, 'invites'),
+    database: join(root, 'node.db'),
+    token: join(root, 'page_token'),
+    running: join(root, 'running.json'),
+    knownTools: join(root, 'known_tools.json'),
+    audit: join(root, 'audit.jsonl'),
+    tools: join(root, 'tools'),
+  };
+}

@@ -1,0 +1,64 @@
+import { readFileSync } from 'node:fs';
+import { writeFileAtomic } from '@skein/mesh';
+import type { PeerId } from '@skein/protocol';
+import { SkeinError } from '@skein/protocol';
+import { z } from 'zod';
+
+/** Peers whose tools are remembered. */
+const PEERS_MAX = 1_000;
+
+const file = z.record(z.string(), z.record(z.string(), z.string()));
+
+export interface ToolsChange {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  /** Tools that bear an old name and are something else now. */
+  readonly redefined: readonly string[];
+}
+
+/** Which tools each peer showed last, with a digest of each definition; kept over restarts. */
+export class KnownTools {
+  readonly #path: string;
+  readonly #peers: Map<string, ReadonlyMap<string, string>>;
+
+  /** @throws SkeinError `corrupt` when the file is not what this class writes. */
+  constructor(path: string) {
+    this.#path = path;
+    this.#peers = read(path);
+  }
+
+  /** Takes what a peer shows now and says how it differs from what it showed last. */
+  update(id: PeerId, digests: ReadonlyMap<string, string>): ToolsChange {
+    const before = this.#peers.get(id) ?? new Map<string, string>();
+    const names = [...digests.keys()];
+    const change = {
+      added: names.filter((name) => !before.has(name)),
+      removed: [...before.keys()].filter((name) => !digests.has(name)),
+      redefined: names.filter((name) => before.has(name) && before.get(name) !== digests.get(name)),
+    };
+    if (change.added.length + change.removed.length + change.redefined.length > 0) {
+      this.#peers.delete(id);
+      this.#peers.set(id, digests);
+      const [oldest] = this.#peers.keys();
+      if (this.#peers.size > PEERS_MAX && oldest !== undefined) this.#peers.delete(oldest);
+      const plain = Object.fromEntries([...this.#peers].map(([peer, tools]) => [peer, Object.fromEntries(tools)]));
+      writeFileAtomic(this.#path, `${JSON.stringify(plain)}\n`);
+    }
+    return change;
+  }
+}
+
+function read(path: string): Map<string, ReadonlyMap<string, string>> {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return new Map();
+    throw new SkeinError(`${path} cannot be read`, { code: 'unavailable', cause: error });
+  }
+  try {
+    return new Map(Object.entries(file.parse(JSON.parse(text))).map(([id, tools]) => [id, new Map(Object.entries(tools))]));
+  } catch (error) {
+    throw new SkeinError(`${path} is damaged; remove it to learn the peers' tools anew`, { code: 'corrupt', cause: error });
+  }
+}

@@ -1,0 +1,172 @@
+import { accessSync, constants, existsSync, readdirSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { memoryMigrations, sessionMigrations } from '@skein/agent';
+import { openDatabase } from '@skein/engine';
+import { loadIdentity } from '@skein/mesh';
+import { fingerprintWords, SkeinError } from '@skein/protocol';
+import { chooseBrain } from '../choose-brain.ts';
+import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load-config.ts';
+import { dataDir } from '../data-dir.ts';
+import { findRunning } from '../running.ts';
+import { openNode } from './open-node.ts';
+import { listTrusted } from './trust-peer.ts';
+
+const NEEDED_MAJOR = 24;
+/** A file from further ahead than this was written by a clock that ran before this one. */
+const CLOCK_SLACK_MS = 60_000;
+
+/** One thing that was looked at. */
+export interface Check {
+  readonly name: string;
+  readonly state: 'ok' | 'warn' | 'fail';
+  readonly text: string;
+  /** What to do about it; null when there is nothing to do. */
+  readonly fix: string | null;
+}
+
+type Finding = Omit<Check, 'name'>;
+
+/** Looks at all that a node needs, one thing after the other. A thing that is wrong is told, not thrown. */
+export async function* examineNode(options: LoadOptions, { signal }: { readonly signal: AbortSignal }): AsyncGenerator<Check> {
+  yield await check('node', () => examineRuntime());
+  let loaded: LoadedConfig | undefined;
+  yield await check('config', () => {
+    loaded = loadConfig(options);
+    return ok(loaded.file ?? 'no file, so the defaults hold', loaded.file === null ? 'skein init writes one' : null);
+  });
+  if (loaded === undefined) return;
+  const node = loaded;
+  const rows: readonly [string, () => Finding | Promise<Finding>][] = [
+    ['data directory', () => examineDataDir(node)],
+    ['key', () => examineKey(node)],
+    ['trust', () => examineTrust(node)],
+    ['database', () => examineDatabase(node)],
+    ['clock', () => examineClock(node)],
+    ['port', () => examinePort(node)],
+    ['brain', () => examineBrain(node)],
+  ];
+  for (const [name, examine] of rows) yield await check(name, examine);
+  yield* examinePeers(node, signal);
+}
+
+async function check(name: string, examine: () => Finding | Promise<Finding>): Promise<Check> {
+  try {
+    return { name, ...(await examine()) };
+  } catch (error) {
+    return { name, state: 'fail', text: SkeinError.from(error).message, fix: null };
+  }
+}
+
+function ok(text: string, fix: string | null = null): Finding {
+  return { state: 'ok', text, fix };
+}
+
+function examineRuntime(): Finding {
+  const { node } = process.versions;
+  if (Number.parseInt(node, 10) >= NEEDED_MAJOR) return ok(`Node ${node}`);
+  return { state: 'fail', text: `Node ${node} is too old`, fix: `install Node ${NEEDED_MAJOR} or later` };
+}
+
+function examineDataDir({ config: { dataDir: root } }: LoadedConfig): Finding {
+  const stats = statSync(root, { throwIfNoEntry: false });
+  if (stats === undefined) return ok(`${root} will be made`);
+  if (!stats.isDirectory()) return { state: 'fail', text: `${root} is not a folder`, fix: 'choose another with --data-dir' };
+  accessSync(root, constants.R_OK | constants.W_OK);
+  if (process.platform === 'win32' || (stats.mode & 0o077) === 0) return ok(root);
+  return { state: 'warn', text: `others may look into ${root}`, fix: `run: chmod 700 ${root}` };
+}
+
+function examineKey({ config: { net } }: LoadedConfig): Finding {
+  if (!existsSync(net.keyPath))
+    return { state: 'warn', text: 'there is no key yet', fix: 'run: skein init (skein start makes one too)' };
+  return ok(fingerprintWords(loadIdentity(net.keyPath).id));
+}
+
+async function examineTrust({ config }: LoadedConfig): Promise<Finding> {
+  const dir = dataDir(config.dataDir);
+  if (!existsSync(dir.authorizedPeers)) return ok('nobody is trusted yet', 'skein invite lets another node in');
+  const trusted = await listTrusted(dir);
+  const revoked = trusted.filter((peer) => peer.revoked).length;
+  return ok(`${trusted.length - revoked} trusted, ${revoked} revoked`);
+}
+
+function examineDatabase({ config }: LoadedConfig): Finding {
+  const file = dataDir(config.dataDir).database;
+  if (!existsSync(file)) return ok('none yet');
+  // Opening checks every page, and names what is wrong.
+  openDatabase({ path: file, migrations: [...sessionMigrations, ...memoryMigrations] })[Symbol.dispose]();
+  return ok(`${file} is whole`);
+}
+
+function examineClock({ config: { dataDir: root } }: LoadedConfig): Finding {
+  const now = Date.now();
+  const names = existsSync(root) ? readdirSync(root) : [];
+  const newestMs = Math.max(
+    0,
+    ...names.map((name) => statSync(path.join(root, name), { throwIfNoEntry: false })?.mtimeMs ?? 0),
+  );
+  if (newestMs <= now + CLOCK_SLACK_MS) return ok(new Date(now).toISOString());
+  return {
+    state: 'fail',
+    text: `it is ${new Date(now).toISOString()} here, but a file of this node is from ${new Date(newestMs).toISOString()}`,
+    fix: 'set the clock: peers refuse messages that are a minute off',
+  };
+}
+
+async function examinePort({ config: { dataDir: root, net } }: LoadedConfig): Promise<Finding> {
+  const running = findRunning(dataDir(root));
+  if (running !== undefined) return ok(`this node runs on port ${running.port}, as process ${running.pid}`);
+  const problem = await tryPort(net.host, net.port);
+  if (problem === undefined) return ok(net.port === 0 ? 'the system will choose one' : `${net.port} is free`);
+  return {
+    state: 'fail',
+    text: `${net.host}:${net.port} cannot be had (${problem})`,
+    fix: 'stop what uses it, or set another net.port',
+  };
+}
+
+function tryPort(host: string, port: number): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+    server.listen({ host, port }, () => server.close(() => resolve(undefined)));
+  });
+}
+
+async function examineBrain({ config, env }: LoadedConfig): Promise<Finding> {
+  const chosen = await chooseBrain(config.brain, env);
+  return chosen === undefined ? ok('none, as the configuration says') : ok(chosen.brain.name, chosen.hint);
+}
+
+async function* examinePeers(loaded: LoadedConfig, signal: AbortSignal): AsyncGenerator<Check> {
+  try {
+    await using node = await openNode(loaded, { signal });
+    for (const { name, state, problem, latencyMs, tools } of await node.client.peers({ signal })) {
+      const label = `peer ${name}`;
+      if (state === 'connected') {
+        yield {
+          name: label,
+          ...ok(`connected${latencyMs === null ? '' : `, ${latencyMs.toFixed(1)} ms`}, ${tools.length} tools`),
+        };
+      } else if (state === 'disconnected') {
+        yield {
+          name: label,
+          state: 'warn',
+          text: 'not connected, and it has no address to dial',
+          fix: 'it must dial this node',
+        };
+      } else {
+        yield {
+          name: label,
+          state: 'fail',
+          text: problem ?? 'no answer yet',
+          fix: 'is it running, and does its port let this machine through?',
+        };
+      }
+    }
+  } catch (error) {
+    if (signal.aborted) throw error;
+    yield { name: 'peers', state: 'fail', text: SkeinError.from(error).message, fix: null };
+  }
+}

@@ -1,0 +1,104 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { createIdentityFile, loadIdentity } from '@skein/mesh';
+import { fingerprintWords, formatKeyLine, type Identity, type PeerId, SkeinError } from '@skein/protocol';
+import { describeConfig } from '../config/describe-config.ts';
+import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load-config.ts';
+import { type ConfigInput, config as configSchema } from '../config/schema.ts';
+
+/** What a node shows of itself to those who should trust it. */
+export interface OwnKey {
+  readonly name: string;
+  readonly peerId: PeerId;
+  readonly fingerprint: string;
+  /** The line others give to `skein net trust`. */
+  readonly line: string;
+  readonly keyPath: string;
+}
+
+/** What `initNode` did. */
+export interface InitResult {
+  readonly key: OwnKey;
+  readonly file: string;
+  readonly wroteConfig: boolean;
+  readonly madeKey: boolean;
+}
+
+export interface InitOptions extends LoadOptions {
+  /** What the config file is to say. */
+  readonly values: ConfigInput;
+  /** Writes over a config file. A key is never written over. */
+  readonly force: boolean;
+}
+
+/**
+ * Writes a commented config file and makes the key.
+ * @throws SkeinError `conflict` when there is a config file and not `force`; `invalid` for values that do not fit.
+ */
+export function initNode(options: InitOptions): InitResult {
+  const { values, force, cwd = process.cwd(), file: named, ...rest } = options;
+  const file = path.resolve(cwd, named ?? 'skein.config.json');
+  if (existsSync(file) && !force) {
+    throw new SkeinError(`${file} is there already; edit it, or write over it with --force (the key stays)`, {
+      code: 'conflict',
+    });
+  }
+  checkValues(values);
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(file, describeConfig(values));
+  const { key, madeKey } = ensureKey(loadConfig({ ...rest, cwd, file }));
+  return { key, file, wroteConfig: true, madeKey };
+}
+
+/**
+ * Makes the key of a node, and a config file with its name where there is none.
+ * @throws SkeinError `conflict` when there is a config file that gives another name.
+ */
+export function initNetwork(options: LoadOptions & { readonly name: string }): {
+  readonly key: OwnKey;
+  readonly madeKey: boolean;
+} {
+  const { name, ...load } = options;
+  const loaded = loadConfig(load);
+  if (loaded.file === null) return initNode({ ...load, values: { ...load.overrides, name }, force: false });
+  if (loaded.config.name !== name) {
+    throw new SkeinError(
+      `${loaded.file} calls this node "${loaded.config.name}"; change its name there, or say: skein net init ${loaded.config.name}`,
+      {
+        code: 'conflict',
+      },
+    );
+  }
+  return ensureKey(loaded);
+}
+
+/** The key of a node, made when there is none. A key that is there is never touched. */
+export function ensureKey(loaded: LoadedConfig): { readonly key: OwnKey; readonly madeKey: boolean } {
+  const { keyPath } = loaded.config.net;
+  const madeKey = !existsSync(keyPath);
+  const identity = madeKey ? createIdentityFile(keyPath) : loadIdentity(keyPath);
+  return { key: describeKey(loaded, identity), madeKey };
+}
+
+/** @throws SkeinError `not-found` when there is no key, `denied` or `corrupt` when it cannot be used. */
+export function ownKey(loaded: LoadedConfig): OwnKey {
+  return describeKey(loaded, loadIdentity(loaded.config.net.keyPath));
+}
+
+function describeKey({ config }: LoadedConfig, identity: Identity): OwnKey {
+  return {
+    name: config.name,
+    peerId: identity.id,
+    fingerprint: fingerprintWords(identity.id),
+    line: formatKeyLine(identity, config.name),
+    keyPath: config.net.keyPath,
+  };
+}
+
+/** A file that would not load again is not written. */
+function checkValues(values: ConfigInput): void {
+  const parsed = configSchema.safeParse(values);
+  if (parsed.success) return;
+  const [issue] = parsed.error.issues;
+  throw new SkeinError(`${issue?.path.join('.') ?? 'config'}: ${issue?.message ?? 'does not fit'}`, { code: 'invalid' });
+}

@@ -1,0 +1,70 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { GatewayClient, PeerStatus } from '@skein/gateway';
+import type { LoadedConfig } from '../config/load-config.ts';
+import { dataDir } from '../data-dir.ts';
+import { createHost } from '../host.ts';
+import { createLog } from '../log.ts';
+import { connectToRunning } from '../running.ts';
+import { createInProcessClient } from './in-process-client.ts';
+
+/** How long a command waits for the peers it has just begun to dial. */
+const CONNECT_MS = 5_000;
+/** How long a peer that is connected may take to list its tools; one that shares none lists none for ever. */
+const LIST_MS = 500;
+const LOOK_MS = 25;
+
+/** A node to work with. */
+export interface OpenNode extends AsyncDisposable {
+  readonly client: GatewayClient;
+  /** True when it is a process of its own, which goes on after this. */
+  readonly running: boolean;
+}
+
+export interface OpenNodeOptions {
+  readonly signal: AbortSignal;
+  /** Told in words what is being waited for. */
+  readonly onProgress?: (text: string) => void;
+  /** Peers worth waiting for, by their label; all when it is absent. */
+  readonly peer?: string;
+}
+
+/**
+ * The running node of this data directory; where none runs, one of this process that dials its peers and takes no calls,
+ * and has tried each peer once.
+ */
+export async function openNode(loaded: LoadedConfig, options: OpenNodeOptions): Promise<OpenNode> {
+  const client = connectToRunning(dataDir(loaded.config.dataDir));
+  if (client !== undefined) return { client, running: true, [Symbol.asyncDispose]: async () => {} };
+  const host = createHost({ loaded, listen: false, log: createLog({ level: 'silent' }) });
+  const own = createInProcessClient(host.backend);
+  try {
+    await host.start();
+    await untilTried(own, options);
+  } catch (error) {
+    await host[Symbol.asyncDispose]();
+    throw error;
+  }
+  return { client: own, running: false, [Symbol.asyncDispose]: () => host[Symbol.asyncDispose]() };
+}
+
+/** Looks again and again, since no event says that a peer has listed the tools it had before. */
+async function untilTried(client: GatewayClient, { signal, onProgress, peer }: OpenNodeOptions): Promise<void> {
+  const startedAtMs = performance.now();
+  const connectedAtMs = new Map<string, number>();
+  let told = false;
+  for (;;) {
+    const nowMs = performance.now();
+    const wanted = (await client.peers()).filter(({ name }) => peer === undefined || name === peer);
+    for (const { id, state } of wanted) if (state === 'connected' && !connectedAtMs.has(id)) connectedAtMs.set(id, nowMs);
+    const open = wanted.filter((status) => isOpen(status, nowMs - (connectedAtMs.get(status.id) ?? nowMs)));
+    if (open.length === 0 || nowMs - startedAtMs > CONNECT_MS) return;
+    if (!told) onProgress?.(`No node runs here; connecting to ${open.map(({ name }) => name).join(', ')}`);
+    told = true;
+    await wait(LOOK_MS, undefined, { signal });
+  }
+}
+
+function isOpen({ state, tools, problem }: PeerStatus, connectedForMs: number): boolean {
+  if (state === 'connected') return tools.length === 0 && connectedForMs < LIST_MS;
+  return state === 'connecting' && problem === null;
+}

@@ -1,0 +1,50 @@
+import { type TrustOptions, type TrustRecord, TrustStore } from '@skein/mesh';
+import { fingerprintWords, type PeerId } from '@skein/protocol';
+import type { DataDir } from '../data-dir.ts';
+
+/** A line of the trust file, for people. */
+export interface TrustedPeer {
+  readonly id: PeerId;
+  readonly name: string;
+  readonly fingerprint: string;
+  readonly trust: TrustRecord['trust'];
+  readonly allowBrain: boolean;
+  readonly allowTools: readonly string[] | null;
+  readonly denyTools: readonly string[];
+  readonly url: string | null;
+  readonly revoked: boolean;
+}
+
+/** Trusts a key; a node that runs takes it up by itself. */
+export function trustPeer(dir: DataDir, line: string, options: Partial<TrustOptions>): TrustedPeer {
+  return describe(new TrustStore({ path: dir.authorizedPeers }).trust(line, options));
+}
+
+/**
+ * Revokes a key, given as its line, its id or its name; a node that runs closes its sessions within two seconds.
+ * @throws SkeinError `not-found`, `conflict` when a name fits several.
+ */
+export function revokePeer(dir: DataDir, who: string): TrustedPeer {
+  return describe(new TrustStore({ path: dir.authorizedPeers }).revoke(who));
+}
+
+/** The trust file as it is. @throws SkeinError `corrupt`, `denied`. */
+export async function listTrusted(dir: DataDir): Promise<readonly TrustedPeer[]> {
+  await using store = new TrustStore({ path: dir.authorizedPeers });
+  await store.start();
+  return store.list().map(describe);
+}
+
+function describe(record: TrustRecord): TrustedPeer {
+  return {
+    id: record.identity.id,
+    name: record.name,
+    fingerprint: fingerprintWords(record.identity.id),
+    trust: record.trust,
+    allowBrain: record.allowBrain,
+    allowTools: record.allowTools ?? null,
+    denyTools: record.denyTools,
+    url: record.url ?? null,
+    revoked: record.revoked,
+  };
+}

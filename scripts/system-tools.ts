@@ -1,0 +1,36 @@
+import { accessSync, constants } from 'node:fs';
+import path from 'node:path';
+
+/** Something outside npm that some tests need, and how to get it. */
+export interface SystemTool {
+  readonly name: string;
+  readonly present: boolean;
+  readonly install: string;
+}
+
+const FOLDERS = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/bin', '/usr/sbin', '/sbin'];
+
+/** What tests may need of the system, and whether it is there. */
+export function systemTools(): readonly SystemTool[] {
+  return [
+    { name: 'chromium', present: isProgram('chromium'), install: 'apt-get install -y chromium' },
+    { name: 'nats-server', present: isProgram('nats-server'), install: 'apt-get install -y nats-server' },
+    {
+      name: 'network namespaces',
+      present: isProgram('ip') && isProgram('iptables') && process.getuid?.() === 0,
+      install: 'apt-get install -y iproute2 iptables, and run the tests as root',
+    },
+  ];
+}
+
+function isProgram(name: string): boolean {
+  return FOLDERS.some((folder) => {
+    try {
+      accessSync(path.join(folder, name), constants.X_OK);
+      return true;
+    } catch {
+      // Not here; the next folder may have it.
+      return false;
+    }
+  });
+}
