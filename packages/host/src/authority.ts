@@ -50,9 +50,17 @@ export class Authority implements Gatekeeper {
     if (known?.revoked) return { admitted: false, code: 'revoked' };
     if (hello.invite === undefined) return known === undefined ? { admitted: false, code: 'untrusted' } : { admitted: true };
     const redemption = invites.redeem({ ...hello.invite, binding });
-    if (!redemption.redeemed) return { admitted: false, code: 'invite-invalid' };
+    // One who lost the answer to its first try comes again with the same invitation.
+    if (!redemption.redeemed) return known === undefined ? { admitted: false, code: 'invite-invalid' } : { admitted: true };
     const { trust: level, allowBrain } = redemption.invitation;
-    onPaired(trust.trust(formatKeyLine(peer, hello.name), { trust: level, allowBrain }));
+    let record: TrustRecord;
+    try {
+      record = trust.trustInvited(formatKeyLine(peer, hello.name), { trust: level, allowBrain });
+    } catch (error) {
+      if (SkeinError.from(error).code === 'denied') return { admitted: false, code: 'revoked' };
+      throw error;
+    }
+    onPaired(record);
     return { admitted: true };
   }
 

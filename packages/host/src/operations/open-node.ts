@@ -36,15 +36,15 @@ export async function openNode(loaded: LoadedConfig, options: OpenNodeOptions): 
   const client = connectToRunning(dataDir(loaded.config.dataDir));
   if (client !== undefined) return { client, running: true, [Symbol.asyncDispose]: async () => {} };
   const host = createHost({ loaded, listen: false, log: createLog({ level: 'silent' }) });
-  const own = createInProcessClient(host.backend);
   try {
     await host.start();
+    const own = createInProcessClient(host.backend);
     await untilTried(own, options);
+    return { client: own, running: false, [Symbol.asyncDispose]: () => host[Symbol.asyncDispose]() };
   } catch (error) {
     await host[Symbol.asyncDispose]();
     throw error;
   }
-  return { client: own, running: false, [Symbol.asyncDispose]: () => host[Symbol.asyncDispose]() };
 }
 
 /** Looks again and again, since no event says that a peer has listed the tools it had before. */

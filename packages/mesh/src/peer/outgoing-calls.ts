@@ -44,7 +44,7 @@ interface Pending {
 }
 
 const errorBody = z.object({
-  code: z.enum(ERROR_CODES),
+  code: z.enum(ERROR_CODES).catch('internal'),
   message: z.string().max(4_000),
   retryAfterMs: z.number().nonnegative().optional(),
 });

@@ -33,15 +33,13 @@ export class KnownNodes {
    */
   pin(url: string, id: PeerId): void {
     const address = normalise(url);
-    const known = this.#read().get(address);
-    if (known === id) return;
-    if (known !== undefined) {
-      throw new SkeinError(
-        `Another key than before answers at ${address}. Before: ${fingerprintWords(known)} (${known}). Now: ${fingerprintWords(id)} (${id}). If that node was set up anew, take its line out of ${this.#path}; if not, somebody stands in between`,
-        { code: 'unauthenticated' },
-      );
-    }
-    this.#change((nodes) => nodes.set(address, id));
+    if (this.#read().get(address) === id) return;
+    // Looked up again under the lock: another process may be the first.
+    this.#change((nodes) => {
+      const known = nodes.get(address);
+      if (known !== undefined && known !== id) throw otherKey(address, { known, id, path: this.#path });
+      nodes.set(address, id);
+    });
   }
 
   /** Forgets an address; true when it was known. */
@@ -76,6 +74,13 @@ export class KnownNodes {
     }
     return nodes;
   }
+}
+
+function otherKey(address: string, { known, id, path }: { known: PeerId; id: PeerId; path: string }): SkeinError {
+  return new SkeinError(
+    `Another key than before answers at ${address}. Before: ${fingerprintWords(known)} (${known}). Now: ${fingerprintWords(id)} (${id}). If that node was set up anew, take its line out of ${path}; if not, somebody stands in between`,
+    { code: 'unauthenticated' },
+  );
 }
 
 /** One spelling for one address: without query, fragment and credentials. */

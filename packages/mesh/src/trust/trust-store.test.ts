@@ -197,6 +197,21 @@ describe('a trust store', () => {
     expect(readFileSync(net.path, 'utf8')).toContain(`${stranger} trust=read,revoked\n`);
   });
 
+  it('does not let an invitation undo a revocation, even one that only the file knows yet', async () => {
+    const line = keyLine('a');
+    await using net = await openStore([`${line} trust=full`]);
+    await net.store.start();
+    expect(net.store.trustInvited(line, { trust: 'tool' })).toMatchObject({ trust: 'tool' });
+    writeFileSync(net.path, `${line} trust=full,revoked\n`);
+    expect(() => net.store.trustInvited(line, { trust: 'full' })).toThrow(expect.objectContaining({ code: 'denied' }));
+    expect(readFileSync(net.path, 'utf8')).toBe(`${line} trust=full,revoked\n`);
+  });
+
+  it('says that the file is corrupt when it is told to revoke in it', async () => {
+    await using net = await openStore(['nonsense']);
+    expect(() => net.store.revoke('a')).toThrow(expect.objectContaining({ code: 'corrupt' }));
+  });
+
   it('trusts a revoked key again only when told to', async () => {
     const line = keyLine('a');
     await using net = await openStore([`${line} trust=full,revoked`]);

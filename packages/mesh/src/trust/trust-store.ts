@@ -89,9 +89,23 @@ export class TrustStore {
    * @throws SkeinError `invalid` for a wrong line or option, `busy`, `corrupt`.
    */
   trust(line: string, options: Partial<TrustOptions> = {}): TrustRecord {
-    const parsed = parseTrustLine(line);
-    const record: TrustRecord = { ...parsed, ...options, revoked: options.revoked ?? false };
-    return this.#change((file) => withRecord(file, record), record);
+    const record: TrustRecord = { ...parseTrustLine(line), revoked: false, ...options };
+    return this.#change(() => record);
+  }
+
+  /**
+   * Trusts a key for an invitation it redeemed: as `trust`, but a revoked key stays revoked, also when it was revoked in
+   * the file a moment ago.
+   * @throws SkeinError `denied` for a revoked key, else as `trust`.
+   */
+  trustInvited(line: string, options: Partial<TrustOptions> = {}): TrustRecord {
+    const record: TrustRecord = { ...parseTrustLine(line), ...options, revoked: false };
+    return this.#change((known) => {
+      if (known.some(({ identity, revoked }) => revoked && identity.id === record.identity.id)) {
+        throw new SkeinError(`The key of "${record.name}" was revoked; an invitation does not undo that`, { code: 'denied' });
+      }
+      return record;
+    });
   }
 
   /**
@@ -100,9 +114,7 @@ export class TrustStore {
    * @throws SkeinError `not-found`; `conflict` when it fits several; `busy`, `corrupt`.
    */
   revoke(who: string): TrustRecord {
-    this.#refresh();
-    const record: TrustRecord = { ...this.#find(who.trim()), revoked: true };
-    return this.#change((file) => withRecord(file, record), record);
+    return this.#change((known) => ({ ...this.#find(known, who.trim()), revoked: true }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -113,14 +125,15 @@ export class TrustStore {
     this.#listeners.clear();
   }
 
-  #find(who: string): TrustRecord {
+  #find(known: readonly TrustRecord[], who: string): TrustRecord {
     if (/\s/.test(who)) {
       const { identity, name } = parseKeyLine(who);
       const kind = who.startsWith('vole-') ? 'vole' : 'skein';
-      return this.#records.get(identity.id) ?? { identity, name, kind, voleExtra: undefined, ...TRUST_DEFAULTS };
+      const listed = known.find((record) => record.identity.id === identity.id);
+      return listed ?? { identity, name, kind, voleExtra: undefined, ...TRUST_DEFAULTS };
     }
     const byKey = keyId(who);
-    const fitting = this.list().filter(
+    const fitting = known.filter(
       ({ identity, name }) => identity.id === byKey || name === who || (who.length >= 8 && identity.id.startsWith(who)),
     );
     const [record, second] = fitting;
@@ -134,16 +147,19 @@ export class TrustStore {
     return record;
   }
 
-  #change(edit: (file: TrustFile) => TrustFile, record: TrustRecord): TrustRecord {
+  /** Writes one record, made from what the file holds now; nobody else changes the file meanwhile. */
+  #change(make: (known: readonly TrustRecord[]) => TrustRecord): TrustRecord {
     ensureDirectory(dirname(this.#path));
-    const file = withFileLock(this.#path, () => {
-      const edited = edit(this.#read());
-      writeFileAtomic(this.#path, formatTrustFile(edited));
+    const { file, record } = withFileLock(this.#path, () => {
+      const before = this.#read();
+      const made = make(recordsOf(before));
+      const after = withRecord(before, made);
+      writeFileAtomic(this.#path, formatTrustFile(after));
       this.#seen = this.#signature();
-      return edited;
+      return { file: after, record: made };
     });
     this.#replace(file);
-    return this.#records.get(record.identity.id) ?? record;
+    return record;
   }
 
   #read(): TrustFile {
