@@ -162,7 +162,7 @@ export class Host implements AsyncDisposable {
     const database = openDatabase({ path: dir.database, migrations: [...sessionMigrations, ...memoryMigrations] });
     stack.use(database);
     const stores = createStores(database);
-    const tools = new ToolSet({ local: await loadNodeTools(config, dir, loaded.file) });
+    const tools = new ToolSet({ local: await loadNodeTools(config, dir, loaded.watchedFile) });
     const memoryTools = createMemoryTools(stores);
     for (const tool of memoryTools) tools.add(tool);
 

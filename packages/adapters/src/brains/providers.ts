@@ -40,8 +40,28 @@ async function openCompatible(name: string, settings: ModelSettings): Promise<La
   return createOpenAICompatible({ name, baseURL: baseUrl, fetch, includeUsage: true, ...key }).chatModel(settings.model);
 }
 
-/** Every provider that ships, in the order in which a key found in the environment is taken. */
-export const PROVIDERS = {
+/** The providers' names, in the order in which a key found in the environment is taken. */
+export const PROVIDER_IDS = [
+  'openai',
+  'anthropic',
+  'google',
+  'groq',
+  'mistral',
+  'cohere',
+  'deepseek',
+  'xai',
+  'perplexity',
+  'togetherai',
+  'fireworks',
+  'nvidia',
+  'openrouter',
+  'ollama',
+  'openai-compatible',
+] as const;
+export type ProviderId = (typeof PROVIDER_IDS)[number];
+
+/** Every provider that ships. */
+export const PROVIDERS: Readonly<Record<ProviderId, Provider>> = {
   openai: {
     label: 'OpenAI',
     keyVariables: ['OPENAI_API_KEY'],
@@ -153,13 +173,7 @@ export const PROVIDERS = {
     keyOptional: true,
     open: (settings) => openCompatible('gateway', settings),
   },
-} as const satisfies Record<string, Provider>;
-
-export type ProviderId = keyof typeof PROVIDERS;
-
-/** The ids, in the order of the table. */
-// Proven: the keys of a const object are exactly its key type.
-export const PROVIDER_IDS = Object.keys(PROVIDERS) as ProviderId[];
+};
 
 /** The row of an id. */
 export function providerOf(id: ProviderId): Provider {
