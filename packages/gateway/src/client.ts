@@ -22,6 +22,8 @@ export interface GatewayClientParts {
   readonly baseUrl: string;
   readonly token: string;
   readonly fetch: typeof globalThis.fetch;
+  /** A stream without a line for this long means that the node is gone; it tells a heartbeat every 15 s. */
+  readonly silenceMs?: number;
 }
 
 interface Waiting {
@@ -51,11 +53,14 @@ export interface GatewayClient {
   events(options?: Waiting): AsyncIterable<NodeEvent>;
 }
 
+const SILENCE_MS = 45_000;
+
 /** Characters of one line; a longer one is not from a gateway. */
 const MAX_LINE = 32 * 1024 * 1024;
 
 /** The client of `createGateway`. Creating it connects to nothing. */
 export function createGatewayClient(parts: GatewayClientParts): GatewayClient {
+  const { silenceMs = SILENCE_MS } = parts;
   const send = async (path: string, body: object | undefined, options: Waiting): Promise<Response> => {
     try {
       const response = await parts.fetch(new URL(path, parts.baseUrl), {
@@ -90,14 +95,26 @@ export function createGatewayClient(parts: GatewayClientParts): GatewayClient {
     request: { readonly path: string; readonly body?: object },
     options: Waiting,
   ): AsyncGenerator<T> {
-    const response = await send(request.path, request.body, options);
+    const connection = new AbortController();
+    const silent = () => connection.abort(goneMidway(parts.baseUrl));
+    const stop = () => connection.abort(options.signal?.reason);
+    options.signal?.addEventListener('abort', stop, { once: true });
+    let timer = setTimeout(silent, silenceMs);
     try {
+      options.signal?.throwIfAborted();
+      const response = await send(request.path, request.body, { signal: connection.signal });
       for await (const line of textLines(response)) {
+        clearTimeout(timer);
         const parsed = parseAnswer(schema, parseLine(line));
         if (!isHeartbeat(parsed)) yield parsed;
+        timer = setTimeout(silent, silenceMs);
       }
     } catch (thrown) {
       throw asClientError(thrown, parts.baseUrl);
+    } finally {
+      clearTimeout(timer);
+      options.signal?.removeEventListener('abort', stop);
+      connection.abort();
     }
   }
 

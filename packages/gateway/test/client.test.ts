@@ -100,6 +100,18 @@ describe('what the client gets', () => {
     await expect(collect(cut.ask({ text: 'hi' }))).rejects.toMatchObject({ code: 'unavailable' });
   });
 
+  it('is unavailable when the node falls silent, and canceled when the caller stops', async () => {
+    await using net = await startGateway();
+    const parts = { baseUrl: net.baseUrl, token: TOKEN, fetch };
+    const events = createGatewayClient({ ...parts, silenceMs: 50 }).events();
+    await expect(collect(events)).rejects.toMatchObject({ code: 'unavailable' });
+    await until(() => net.gateway.openStreams === 0);
+    await expect(collect(net.client.events({ signal: AbortSignal.abort() }))).rejects.toMatchObject({ code: 'canceled' });
+    await expect(collect(net.client.events({ signal: AbortSignal.timeout(20) }))).rejects.toMatchObject({
+      code: 'deadline-exceeded',
+    });
+  });
+
   it('is unauthenticated for a wrong token', async () => {
     await using net = await startGateway();
     const stranger = createGatewayClient({ baseUrl: net.baseUrl, token: 'some-other-token-here', fetch });

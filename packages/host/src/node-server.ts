@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import { pageFolder } from '@skein/dashboard';
 import { createGateway, type Gateway, type GatewayBackend, readAssets } from '@skein/gateway';
 import { type Connection, writeFileAtomic } from '@skein/mesh';
 import type { Logger } from 'pino';
@@ -7,8 +8,6 @@ import type { NodeConfig } from './config/load-config.ts';
 import type { DataDir } from './data-dir.ts';
 import { HttpServer } from './http-server.ts';
 
-/** Where the page's build puts its files. */
-const PAGE = new URL('../../dashboard/dist/', import.meta.url);
 const LOCAL_NAMES = ['localhost', '127.0.0.1', '[::1]'];
 
 export interface NodeServerParts {
@@ -65,7 +64,7 @@ export class NodeServer implements AsyncDisposable {
       backend,
       token: this.token,
       allowedHosts: [...LOCAL_NAMES, ...config.page.allowedHosts],
-      assets: await readAssets(PAGE),
+      assets: await readAssets(pageFolder),
       now: Date.now,
       log,
     });

@@ -203,7 +203,7 @@ function linkPair(skewMs: number) {
   const far = new Link({ connection: farPipe, established: established(false), identity: bob, clock: systemClock });
   const farReason = Promise.withResolvers<string>();
   const received = Promise.withResolvers<void>();
-  near.open({ message: () => {}, closed: () => {} });
-  far.open({ message: () => received.resolve(), closed: farReason.resolve });
+  near.open({ pending: () => 0, message: () => {}, closed: () => {} });
+  far.open({ pending: () => 0, message: () => received.resolve(), closed: farReason.resolve });
   return { near, far, farReason: farReason.promise, received: received.promise };
 }

@@ -44,7 +44,7 @@ export function signFrame(
   const text = createSignedText(route, firstSequence, ends.length);
   let start = FRAME_HEADER_BYTES;
   for (const [index, end] of ends.entries()) {
-    text.set(hash('sha256', plaintext.subarray(start, end), 'buffer'), DIGESTS_AT + index * DIGEST_BYTES);
+    writeDigest(text, index, plaintext.subarray(start, end));
     start = end;
   }
   plaintext.set(sign(null, text, identity.privateKey), 0);
@@ -68,7 +68,7 @@ export function parseFrame(plaintext: Buffer, route: Buffer, firstSequence: numb
   for (let index = 0; index < count; index += 1) {
     const header = parseHeader(plaintext, start, route);
     messages.push(header);
-    signedText.set(hash('sha256', plaintext.subarray(start, header.bodyEnd), 'buffer'), DIGESTS_AT + index * DIGEST_BYTES);
+    writeDigest(signedText, index, plaintext.subarray(start, header.bodyEnd));
     start = header.bodyEnd;
   }
   if (start !== plaintext.length) throw new SkeinError('A frame has bytes behind its last message', { code: 'invalid' });
@@ -120,6 +120,11 @@ export function verifyMessage(message: Buffer, proof: MessageProof, sender: Publ
 /** The route of messages from one node to another in a session. */
 export function routeBetween(sender: PublicIdentity, recipient: PublicIdentity, session: Uint8Array): Buffer {
   return createRoute(peerIdBytes(sender.id), peerIdBytes(recipient.id), session);
+}
+
+/** As a string of bytes and back: node:crypto makes that twice as fast as a buffer. */
+function writeDigest(text: Buffer, index: number, message: Uint8Array): void {
+  text.write(hash('sha256', message, 'binary'), DIGESTS_AT + index * DIGEST_BYTES, DIGEST_BYTES, 'latin1');
 }
 
 function createSignedText(route: Uint8Array, firstSequence: number, count: number): Buffer {

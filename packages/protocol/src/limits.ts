@@ -1,7 +1,7 @@
 /** Messages in one frame. */
 export const FRAME_MESSAGES_MAX = 256;
 /** Bytes of messages a sender puts in one frame before it begins the next; a single larger message goes alone. */
-export const FRAME_BYTES_SOFT = 48 * 1024;
+export const FRAME_BYTES_SOFT = 96 * 1024;
 /** Bytes of one message's body. */
 export const BODY_BYTES_MAX = 1024 * 1024;
 /** Bytes of one record on a connection: the largest body with its header, frame header, type byte and tag. */

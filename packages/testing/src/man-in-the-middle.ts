@@ -26,6 +26,14 @@ class MeddledConnection implements Connection {
     this.remoteAddress = inner.remoteAddress;
   }
 
+  get arrived(): number {
+    return this.#inner.arrived;
+  }
+
+  get departed(): number {
+    return this.#inner.departed;
+  }
+
   attach(handlers: ConnectionHandlers): void {
     this.#inner.attach({
       ...handlers,

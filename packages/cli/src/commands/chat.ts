@@ -14,6 +14,6 @@ export function chatCommand(shell: Shell): Command {
       const { name, brain } = await node.client.status();
       if (shell.isInteractive) shell.line(`${name}, with ${brain?.name ?? 'no brain'}. /help shows what there is.`);
       await new Repl({ shell, client: node.client, sessionId: session }).run();
-      // Ctrl-C and SIGTERM are how a conversation ends; only the input's end and /quit come here otherwise.
+      shell.signal.throwIfAborted();
     });
 }

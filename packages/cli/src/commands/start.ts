@@ -1,7 +1,7 @@
 import type { ConfigInput, NodeEvent, NodeStatus, Ready } from '@skein/host';
 import { Command } from 'commander';
 import { loadOptionsOf } from '../node-access.ts';
-import { describeEvent } from '../node-event.ts';
+import { EventTeller } from '../node-event.ts';
 import { type BrainInput, parseBrain, parsePort } from '../option-values.ts';
 import type { Shell } from '../shell.ts';
 
@@ -42,7 +42,8 @@ async function runNode(shell: Shell, options: Options): Promise<void> {
   const events = host.backend.events({ signal: until.signal });
   if (shell.json) shell.event({ type: 'ready', ...ready });
   else shell.line(describeReady(shell, ready, { status: host.backend.status(), token: host.token }));
-  for await (const event of events) tell(shell, event);
+  const teller = new EventTeller();
+  for await (const event of events) tell(shell, event, teller);
   if (!shell.json) shell.note('Stopping');
 }
 
@@ -82,7 +83,12 @@ function describeReady(
   ].join('\n');
 }
 
-function tell(shell: Shell, event: NodeEvent): void {
-  if (shell.json) shell.event(event);
-  else if (event.type !== 'tool-served' || shell.verbose) shell.line(describeEvent(event));
+function tell(shell: Shell, event: NodeEvent, teller: EventTeller): void {
+  if (shell.json) {
+    shell.event(event);
+    return;
+  }
+  if (event.type === 'tool-served' && !shell.verbose) return;
+  const words = teller.tell(event);
+  if (words !== undefined) shell.line(words);
 }

@@ -11,7 +11,7 @@ import {
 } from '@skein/host';
 import { SkeinError } from '@skein/protocol';
 import { loadOptionsOf } from '../node-access.ts';
-import { describeEvent } from '../node-event.ts';
+import { EventTeller } from '../node-event.ts';
 import { plainText } from '../plain-text.ts';
 import { Repl } from '../repl.ts';
 import { runTurn } from '../run-turn.ts';
@@ -45,7 +45,10 @@ export async function runDemo(shell: Shell, options: DemoOptions): Promise<void>
   await using _network = network;
   if (!shell.json) shell.note('Starting three nodes on this machine: coordinator, us-monitor, eu-monitor');
   const client = await network.start({ signal: shell.signal });
-  if (once !== undefined) return answerOnce(shell, client, once);
+  if (once !== undefined) {
+    await answerOnce(shell, client, once);
+    return;
+  }
   const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1);
   await introduce(shell, client, { plan, seconds });
   const repl = new Repl({ shell, client, sessionId: undefined });
@@ -115,9 +118,13 @@ async function introduce(
 
 /** Tells what happens in the network, for as long as it lasts; a coordinator that comes back is followed again. */
 async function follow(client: GatewayClient, say: (text: string) => void, signal: AbortSignal): Promise<void> {
+  const teller = new EventTeller();
   while (!signal.aborted) {
     try {
-      for await (const event of client.events({ signal })) say(describeEvent(event));
+      for await (const event of client.events({ signal })) {
+        const words = teller.tell(event);
+        if (words !== undefined) say(words);
+      }
     } catch (error) {
       const { code, message } = SkeinError.from(error);
       // Gone for a moment is told by its process already.

@@ -38,7 +38,9 @@ export function Chat({ chat, tools, brain, isLive }: ChatProps) {
 
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
-      if (event.key !== 'Escape' || event.defaultPrevented || !chat.store.get().running) return;
+      if (event.key !== 'Escape' || !chat.store.get().running) return;
+      // A dialog that is open is what Escape closes.
+      if (document.querySelector('[role="dialog"]') !== null) return;
       event.preventDefault();
       chat.stop();
     };

@@ -6,7 +6,7 @@ import styles from './brain-button.module.css';
 /** The brain in use, and how to get another. */
 export function BrainButton({ brain }: { readonly brain: NodeStatus['brain'] }) {
   return (
-    <Popover position="bottom-end" returnFocus shadow="md" trapFocus={false} width={300} withArrow>
+    <Popover position="bottom-end" returnFocus shadow="md" trapFocus width={300} withArrow>
       <Popover.Target>
         <Button
           aria-label={`Brain: ${brain?.name ?? 'none'}`}

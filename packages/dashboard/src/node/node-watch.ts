@@ -115,13 +115,13 @@ export class NodeWatch {
   async #follow(life: AbortSignal): Promise<void> {
     let retryMs = FIRST_RETRY_MS;
     while (!life.aborted && this.store.get().link.type !== 'refused') {
-      let problem = 'The node went away';
+      let problem = 'It may have stopped, or the network between is down';
       try {
         for await (const _first of this.#stream(life)) retryMs = FIRST_RETRY_MS;
       } catch (thrown) {
         const error = ApiError.from(thrown);
         if (this.#noteRefusal(error) || life.aborted) return;
-        problem = error.message;
+        if (error.code !== 'unavailable') problem = error.message;
         retryMs = Math.max(retryMs, error.retryAfterMs ?? 0);
       }
       if (life.aborted) return;

@@ -25,12 +25,18 @@ import { SendQueue } from './send-queue.ts';
 const RECORD = { data: Buffer.of(0x10), lastOfKey: Buffer.of(0x11) } as const;
 /** A connection that takes nothing for this long is given up. */
 const STALL_MS = 10_000;
-/** Messages put in one frame while more are waiting: enough to share a signature, few enough to keep both sides busy. */
-const FRAME_MESSAGES_SOFT = 32;
+/**
+ * Messages put in one frame. Enough to share its signature, and not all of what this side waits for: while the peer works
+ * on one frame, the next is made. Measured between two processes: with 64 calls in flight frames of 24 carry a quarter
+ * more than frames of 64; with 256, frames of 96 a third more than frames of 24.
+ */
+const FRAME = { leastMessages: 16, mostMessages: 128, shareOfPending: 3 / 8 } as const;
 /** Frames sealed in one go before the event loop gets its turn. */
 const FRAMES_AT_ONCE = 16;
 
 export interface LinkHandlers {
+  /** Calls of this side that wait for their answer now. */
+  pending(): number;
   /** One message of the peer, in order. `plaintext` holds its body from `bodyStart` to `bodyEnd`. */
   message(header: MessageHeader, plaintext: Buffer): void;
   /** Called exactly once, last. */
@@ -134,8 +140,14 @@ export class Link {
         setImmediate(() => this.#flush());
         return;
       }
-      this.#sendFrame(this.#queue.take(FRAME_MESSAGES_SOFT, FRAME_BYTES_SOFT));
+      this.#sendFrame(this.#queue.take(this.#frameMessages(), FRAME_BYTES_SOFT));
     }
+  }
+
+  #frameMessages(): number {
+    const pending = this.#handlers?.pending() ?? 0;
+    if (pending === 0) return FRAME.mostMessages;
+    return Math.min(FRAME.mostMessages, Math.max(FRAME.leastMessages, Math.ceil(pending * FRAME.shareOfPending)));
   }
 
   #sendFrame(messages: readonly OutgoingMessage[]): void {

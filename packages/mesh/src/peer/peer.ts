@@ -80,6 +80,7 @@ export class Peer {
   /** Begins to deliver what the peer sends. */
   open(): void {
     this.#link.open({
+      pending: () => this.#outgoing.size,
       message: (header, plaintext) => this.#receive(header, plaintext),
       closed: (reason) => this.#closed(reason),
     });

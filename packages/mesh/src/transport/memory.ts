@@ -1,8 +1,10 @@
-import { SkeinError } from '@skein/protocol';
+import { abortReason, HANDSHAKE_BYTES_MAX, SkeinError } from '@skein/protocol';
 import type { Connection, ConnectionHandlers, Transport } from './transport.ts';
 
 /** Records one end may have under way before it is told to wait. */
 const HIGH_WATER_RECORDS = 64;
+/** Records kept for an end that nobody has attached to. */
+const WAITING_RECORDS_MAX = 1_024;
 
 /** Pipes inside one process: what a socket does, without one. Each record arrives in a later turn of the event loop. */
 export class MemoryNetwork implements Transport {
@@ -18,7 +20,7 @@ export class MemoryNetwork implements Transport {
   }
 
   async dial(url: string, { signal }: { readonly signal: AbortSignal }): Promise<Connection> {
-    signal.throwIfAborted();
+    if (signal.aborted) throw abortReason(signal);
     const accept = this.#listeners.get(new URL(url).host);
     if (accept === undefined) throw new SkeinError(`Nobody listens at ${url}`, { code: 'unavailable' });
     const [near, far] = createPipe(url);
@@ -38,12 +40,14 @@ export function createPipe(address = 'memory'): readonly [Connection, Connection
 
 class MemoryEnd implements Connection {
   readonly remoteAddress: string;
+  arrived = 0;
+  departed = 0;
   #other: MemoryEnd | undefined;
   #handlers: ConnectionHandlers | undefined;
   #waiting: Buffer[] = [];
   #underWay = 0;
   #blocked = false;
-  #maxRecordBytes = 8 * 1024;
+  #maxRecordBytes = HANDSHAKE_BYTES_MAX;
   #closedBecause: string | undefined;
 
   constructor(remoteAddress: string) {
@@ -56,10 +60,13 @@ class MemoryEnd implements Connection {
 
   attach(handlers: ConnectionHandlers): void {
     this.#handlers = handlers;
+    if (this.#closedBecause !== undefined) {
+      handlers.closed(this.#closedBecause);
+      return;
+    }
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const record of waiting) handlers.record(record);
-    if (this.#closedBecause !== undefined) handlers.closed(this.#closedBecause);
+    for (const record of waiting) this.#take(record);
   }
 
   send(record: Uint8Array): boolean {
@@ -69,10 +76,10 @@ class MemoryEnd implements Connection {
     setImmediate(() => {
       this.#other?.deliver(copy);
       this.#underWay -= 1;
-      if (this.#blocked && this.#underWay < HIGH_WATER_RECORDS / 2) {
-        this.#blocked = false;
-        this.#handlers?.drain();
-      }
+      this.departed += 1;
+      if (this.#closedBecause !== undefined || !this.#blocked || this.#underWay >= HIGH_WATER_RECORDS / 2) return;
+      this.#blocked = false;
+      this.#handlers?.drain();
     });
     this.#blocked = this.#underWay >= HIGH_WATER_RECORDS;
     return !this.#blocked;
@@ -80,9 +87,10 @@ class MemoryEnd implements Connection {
 
   deliver(record: Buffer): void {
     if (this.#closedBecause !== undefined) return;
-    if (record.length > this.#maxRecordBytes) this.close(`a record of ${record.length} bytes is over the bound`);
-    else if (this.#handlers === undefined) this.#waiting.push(record);
-    else this.#handlers.record(record);
+    this.arrived += record.length;
+    if (this.#handlers !== undefined) this.#take(record);
+    else if (this.#waiting.length < WAITING_RECORDS_MAX) this.#waiting.push(record);
+    else this.close(`more than ${WAITING_RECORDS_MAX} records came before anybody took them`);
   }
 
   admit(maxRecordBytes: number): void {
@@ -92,7 +100,14 @@ class MemoryEnd implements Connection {
   close(reason: string): void {
     if (this.#closedBecause !== undefined) return;
     this.#closedBecause = reason;
+    this.#waiting = [];
     setImmediate(() => this.#other?.close('the other end closed'));
     this.#handlers?.closed(reason);
+  }
+
+  #take(record: Buffer): void {
+    if (this.#closedBecause !== undefined) return;
+    if (record.length > this.#maxRecordBytes) this.close(`a record of ${record.length} bytes is over the bound`);
+    else this.#handlers?.record(record);
   }
 }

@@ -2,6 +2,10 @@
 export interface Connection {
   /** Where the other end is, for people and for budgets by address; never identity. */
   readonly remoteAddress: string;
+  /** Grows with whatever arrives, a part of a record too: whether the far end still sends. */
+  readonly arrived: number;
+  /** Grows with whatever has left of what was sent: whether the far end still takes. */
+  readonly departed: number;
   /** Begins to deliver; records that came before wait. Called once. */
   attach(handlers: ConnectionHandlers): void;
   /** Sends one record. False when the pipe is over its high-water mark: send no more until `drain`. */

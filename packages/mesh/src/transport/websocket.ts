@@ -1,12 +1,15 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { HANDSHAKE_BYTES_MAX, RECORD_BYTES_MAX, SkeinError } from '@skein/protocol';
+import { abortReason, HANDSHAKE_BYTES_MAX, RECORD_BYTES_MAX, SkeinError } from '@skein/protocol';
 import WebSocket, { WebSocketServer } from 'ws';
 import type { Connection, ConnectionHandlers, Transport } from './transport.ts';
 
-/** Bytes queued in the socket above which the sender waits. */
-const HIGH_WATER_BYTES = 1024 * 1024;
+/** Bytes queued in the socket above which the sender waits, and below which it goes on. */
+const HIGH_WATER_BYTES = 128 * 1024;
+const LOW_WATER_BYTES = 64 * 1024;
+/** A longer record is handed to the socket in slices, so that it can be seen to move on a slow line. */
+const SLICE_BYTES = 64 * 1024;
 const SUBPROTOCOL = 'skein.1';
 
 const OPTIONS = { perMessageDeflate: false, maxPayload: RECORD_BYTES_MAX, skipUTF8Validation: true } as const;
@@ -22,7 +25,7 @@ export function createWebSocketTransport(options: WebSocketTransportOptions = {}
     schemes: ['ws', 'wss'],
     dial(url, { signal }) {
       return new Promise((resolve, reject) => {
-        signal.throwIfAborted();
+        if (signal.aborted) throw abortReason(signal);
         const socket = new WebSocket(url, SUBPROTOCOL, {
           ...OPTIONS,
           ...(options.ca === undefined ? {} : { ca: options.ca }),
@@ -32,12 +35,14 @@ export function createWebSocketTransport(options: WebSocketTransportOptions = {}
         });
         const abort = () => {
           socket.terminate();
-          reject(SkeinError.from(signal.reason));
+          reject(abortReason(signal));
         };
         signal.addEventListener('abort', abort, { once: true });
-        socket.once('open', () => {
-          signal.removeEventListener('abort', abort);
-          resolve(new WebSocketConnection(socket, new URL(url).host));
+        socket.once('upgrade', ({ socket: raw }) => {
+          socket.once('open', () => {
+            signal.removeEventListener('abort', abort);
+            resolve(new WebSocketConnection(socket, new URL(url).host, raw));
+          });
         });
         socket.once('error', (error) => {
           signal.removeEventListener('abort', abort);
@@ -71,31 +76,45 @@ export class WebSocketAcceptor {
 
 class WebSocketConnection implements Connection {
   readonly remoteAddress: string;
+  departed = 0;
   readonly #socket: WebSocket;
+  readonly #raw: Socket;
   #handlers: ConnectionHandlers | undefined;
   #blocked = false;
+  /** Records the socket has not got, or not all of; the first from `#sliceAt` on. Bounded by who heeds `send`. */
+  #waiting: Uint8Array[] = [];
+  #sliceAt = 0;
   #reason: string | undefined;
   #maxRecordBytes = HANDSHAKE_BYTES_MAX;
   #releaseGuard: () => void = () => {};
 
-  constructor(socket: WebSocket, remoteAddress: string, raw?: Socket) {
+  constructor(socket: WebSocket, remoteAddress: string, raw: Socket) {
     this.#socket = socket;
+    this.#raw = raw;
     this.remoteAddress = remoteAddress;
     socket.binaryType = 'nodebuffer';
     socket.pause();
-    if (raw !== undefined) this.#guard(raw);
+    this.#guard();
     socket.on('message', (data, isBinary) => {
+      if (this.#reason !== undefined) return;
       if (!isBinary || !Buffer.isBuffer(data)) this.close('a text frame came where only records are spoken');
       else if (data.length > this.#maxRecordBytes) this.close(`a record of ${data.length} bytes is over the bound`);
       else this.#handlers?.record(data);
     });
     socket.on('error', (error) => {
       this.#reason ??= error.message;
+      // Of one that breaks the protocol ws would wait 30 s for a farewell.
+      socket.terminate();
     });
     socket.on('close', (code) => {
       this.#releaseGuard();
+      this.#waiting = [];
       this.#handlers?.closed(this.#reason ?? (code === 1006 ? 'the connection broke' : 'the other end closed'));
     });
+  }
+
+  get arrived(): number {
+    return this.#raw.bytesRead;
   }
 
   attach(handlers: ConnectionHandlers): void {
@@ -106,22 +125,14 @@ class WebSocketConnection implements Connection {
 
   send(record: Uint8Array): boolean {
     const socket = this.#socket;
-    if (socket.readyState !== WebSocket.OPEN) return true; // `closed` is on its way.
-    if (socket.bufferedAmount < HIGH_WATER_BYTES) {
-      socket.send(record, BINARY);
-      if (socket.bufferedAmount < HIGH_WATER_BYTES) return true;
-    } else {
-      socket.send(record, BINARY);
+    if (socket.readyState !== WebSocket.OPEN || this.#reason !== undefined) return true; // `closed` is on its way.
+    if (record.length <= SLICE_BYTES && this.#waiting.length === 0) socket.send(record, WHOLE, this.#left);
+    else {
+      this.#waiting.push(record);
+      this.#sendSlices();
     }
-    if (!this.#blocked) {
-      this.#blocked = true;
-      // An empty pong is written behind everything queued; its callback says that all of it left.
-      socket.pong('', false, () => {
-        this.#blocked = false;
-        this.#handlers?.drain();
-      });
-    }
-    return false;
+    this.#blocked ||= this.#waiting.length > 0 || socket.bufferedAmount >= HIGH_WATER_BYTES;
+    return !this.#blocked;
   }
 
   admit(maxRecordBytes: number): void {
@@ -138,15 +149,40 @@ class WebSocketConnection implements Connection {
     this.#socket.once('close', () => clearTimeout(cut));
   }
 
+  /** Called when a record or slice has left; always in a later turn. One function for all, so that Node batches it. */
+  readonly #left = (error?: Error | null): void => {
+    if (error) return;
+    this.departed += 1;
+    if (this.#waiting.length > 0) this.#sendSlices();
+    if (!this.#blocked || this.#waiting.length > 0 || this.#socket.bufferedAmount >= LOW_WATER_BYTES) return;
+    this.#blocked = false;
+    this.#handlers?.drain();
+  };
+
+  #sendSlices(): void {
+    for (let record = this.#waiting[0]; record !== undefined; record = this.#waiting[0]) {
+      if (this.#socket.readyState !== WebSocket.OPEN || this.#socket.bufferedAmount >= LOW_WATER_BYTES) return;
+      const end = this.#sliceAt + SLICE_BYTES;
+      const isLast = end >= record.length;
+      this.#socket.send(record.subarray(this.#sliceAt, end), isLast ? WHOLE : PIECE, this.#left);
+      this.#sliceAt = isLast ? 0 : end;
+      if (isLast) this.#waiting.shift();
+    }
+  }
+
   /** Counts the raw bytes of a stranger, so that one huge unfinished record is cut off before it is buffered. */
-  #guard(raw: Socket): void {
+  #guard(): void {
+    const raw = this.#raw;
     const bound = raw.bytesRead + 2 * HANDSHAKE_BYTES_MAX;
     const check = () => {
-      if (raw.bytesRead > bound) this.#socket.terminate();
+      if (raw.bytesRead <= bound) return;
+      this.#reason ??= 'more came than a handshake has';
+      this.#socket.terminate();
     };
     raw.on('data', check);
     this.#releaseGuard = () => raw.off('data', check);
   }
 }
 
-const BINARY = { binary: true, compress: false } as const;
+const WHOLE = { binary: true, compress: false, fin: true } as const;
+const PIECE = { binary: true, compress: false, fin: false } as const;

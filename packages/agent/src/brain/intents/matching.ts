@@ -1,15 +1,14 @@
 import type { Catalog, Intent } from './catalog.ts';
 import { THIS_NODE } from './catalog.ts';
+import type { Score } from './scoring.ts';
 import { scoreOf } from './scoring.ts';
 import type { Filled, ReadToken } from './slot-filling.ts';
 import { fillSlots } from './slot-filling.ts';
 import type { WordIndex } from './word-index.ts';
 
 /** An intent a request may mean, and how surely. */
-export interface Match extends Filled {
+export interface Match extends Filled, Score {
   readonly intent: Intent;
-  /** 0 to about 1: how much of the example is said and how much of what is said is the example. */
-  readonly score: number;
 }
 
 /** Below it a request is not understood. */
@@ -38,9 +37,9 @@ export function findMatches(catalog: Catalog, index: WordIndex, request: MatchRe
   const matches = candidates(catalog, index, request.tokens).flatMap((intent) => {
     const tokens = request.tokensFor(intent);
     const filled = fillSlots(intent, request.text, tokens);
-    const score = scoreOf(intent, { index, tokens, filled, context: request.context });
+    const { score, heard } = scoreOf(intent, { index, tokens, filled, context: request.context });
     const bonus = request.tools.has(intent.base) ? SAME_TOOL_BONUS : 0;
-    return score > 0 ? [{ ...filled, intent, score: score + bonus }] : [];
+    return score > 0 ? [{ ...filled, intent, score: score + bonus, heard }] : [];
   });
   return matches.sort((left, right) => right.score - left.score || preference(right.intent) - preference(left.intent));
 }

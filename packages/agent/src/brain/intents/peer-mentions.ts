@@ -3,7 +3,7 @@ import { gradeTerm } from './grades.ts';
 import type { KnownNames, NamedNode } from './peer-names.ts';
 import { findNames, STRICT_PLACE_WORDS } from './peer-names.ts';
 import type { Token } from './words.ts';
-import { isMachineWord, isStopWord, isWithinEdits, pieces } from './words.ts';
+import { isMachineWord, isStopWord, pieces } from './words.ts';
 
 /** A run of tokens that says where, with what it names. */
 export interface Mention {
@@ -222,8 +222,9 @@ function findUnknown(tokens: readonly Token[], search: UnknownSearch): Suspect[]
       pieces(token.key).every(search.hasTerm);
     const follows = at <= 1 && ['and', 'about'].includes(tokens[at]?.key ?? '') && index === tokens.length - 1;
     if (spoken) continue;
-    if ((place && (dashed || beside)) || (token.possessive && dashed)) suspects.push({ name: token.raw, index, certain: true });
-    else if ((place && index === tokens.length - 1) || follows) suspects.push({ name: token.raw, index, certain: false });
+    const name = token.possessive ? token.raw.slice(0, token.key.length) : token.raw;
+    if ((place && (dashed || beside)) || (token.possessive && dashed)) suspects.push({ name, index, certain: true });
+    else if ((place && index === tokens.length - 1) || follows) suspects.push({ name, index, certain: false });
   }
   return suspects;
 }

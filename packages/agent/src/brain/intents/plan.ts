@@ -41,35 +41,35 @@ export function ask(text: string, context: Context, pending: Pending): Planned {
   return { plan: { type: 'say', text }, context: { ...context, pending } };
 }
 
+interface CarryOut {
+  readonly notes: readonly string[];
+  readonly context: Context;
+  readonly follows: boolean;
+}
+
 /** Calls to make, and what they leave for the next turn. */
-export function carryOut(
-  subjects: readonly Subject[],
-  details: { readonly notes: readonly string[]; readonly context: Context; readonly follows: boolean },
-): Planned {
+export function carryOut(subjects: readonly Subject[], details: CarryOut): Planned {
   const { notes, context, follows } = details;
   const labels = [...new Set(subjects.flatMap((subject) => subject.labels))];
   const recent = follows ? [...new Set([...context.recent, ...labels])] : labels;
   const count = callsOf(subjects, Number.POSITIVE_INFINITY).length;
   const cut = count > MAX_CALLS ? [`I asked the first ${MAX_CALLS} of ${count} only.`] : [];
   return {
-    plan: { type: 'calls', subjects, notes: [...notes, ...cut] },
+    plan: { type: 'calls', subjects, notes: [...new Set([...notes, ...cut])] },
     context: { subjects, labels, recent, pending: undefined },
   };
 }
 
 /** Several requests of one message: all of them, or the first that can't be done as it stands. */
-export function join(
-  planned: readonly Planned[],
-  { context, follows }: { readonly context: Context; readonly follows: boolean },
-): Planned {
+export function join(planned: readonly Planned[], details: CarryOut): Planned {
   const subjects: Subject[] = [];
-  const notes = new Set<string>();
+  const notes = new Set(details.notes);
   for (const one of planned) {
     if (one.plan.type === 'say') return one;
     subjects.push(...one.plan.subjects);
     for (const note of one.plan.notes) notes.add(note);
   }
-  return carryOut(merge(subjects), { notes: [...notes], context, follows });
+  return carryOut(merge(subjects), { ...details, notes: [...notes] });
 }
 
 /** The same thing asked of two nodes in two parts is one subject. */

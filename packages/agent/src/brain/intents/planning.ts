@@ -1,6 +1,7 @@
 import type { Json } from '@skein/protocol';
 import type { Catalog } from './catalog.ts';
 import { fillInput } from './catalog.ts';
+import { asksWhichNode } from './comparison.ts';
 import { findExplicitCall } from './explicit-call.ts';
 import type { Comparison } from './grades.ts';
 import type { Match } from './matching.ts';
@@ -15,6 +16,7 @@ import type { Slot } from './slot-values.ts';
 import { looksLike, slotValue } from './slot-values.ts';
 import { answerTalk, findTalk } from './small-talk.ts';
 import type { Subject } from './subject.ts';
+import { clip } from './suggestions.ts';
 import type { Reading, Understood } from './understanding.ts';
 import { placesOf, REPEAT_WORDS, Reader } from './understanding.ts';
 import { WordIndex } from './word-index.ts';
@@ -73,10 +75,11 @@ export class Planner {
     const answered = this.#answerPending(asked, best);
     if (answered !== undefined) return answered;
     const parts = this.#reader.parts(reading, whole);
-    if (parts.length < 2) return this.#single(asked, parts[0] ?? whole);
+    if (parts === undefined) return this.#single(asked, whole);
+    const missed = parts.missed.map((words) => `I did not understand “${clip(words, 100)}”.`);
     return join(
-      parts.map((part) => this.#single(asked, part)),
-      { context, follows: reading.follows },
+      parts.sure.map((part) => this.#single(asked, part)),
+      { context, follows: reading.follows, notes: missed },
     );
   }
 
@@ -126,7 +129,7 @@ export class Planner {
     });
     const follows = reading.follows || places.before;
     const planned = subjects.map((subject) => this.#dispatch(subject, placement, { context, follows }));
-    return join(planned, { context, follows });
+    return join(planned, { context, follows, notes: [] });
   }
 
   #dispatch(
@@ -162,8 +165,10 @@ export class Planner {
     const { understood, stranger } = details;
     const { places, comparison, terms } = understood;
     const repeats = reading.tokens.some(({ token }) => REPEAT_WORDS.has(token.key));
-    if (terms.length > 0 || (!saysWhere(places) && comparison === undefined && !repeats && stranger === undefined))
-      return undefined;
+    // "Tell me more" compares nothing; "which has more?" and "and the least?" do.
+    const plain = reading.tokens.map(({ token }) => token);
+    const compares = comparison !== undefined && (reading.follows || asksWhichNode(plain) || saysWhere(places));
+    if (terms.length > 0 || (!saysWhere(places) && !compares && !repeats && stranger === undefined)) return undefined;
     if (stranger !== undefined) return say(this.#replies.unknownNode(stranger), context);
     if (context.subjects.length === 0) return repeats ? say('There is nothing before this to repeat.', context) : undefined;
     const planned = context.subjects.map((subject) => {
@@ -178,7 +183,7 @@ export class Planner {
       });
       return this.#dispatch({ ...subject, comparison }, placement, { context, follows: true });
     });
-    return join(planned, { context, follows: true });
+    return join(planned, { context, follows: true, notes: [] });
   }
 
   /** The reply to a question of ours: the text that was missing, or the node. */
@@ -242,7 +247,10 @@ function subjectOf({ intent, values }: Match, comparison: Comparison | undefined
   return { base: intent.base, input, intent, offers: intent.offers, labels: [], comparison, about };
 }
 
-/** The name a request gives for a node that isn't known, unless it belongs to the text of a slot. */
+/**
+ * The name a request gives for a node that isn't known. In a text that only this node takes it is a part of the text; in
+ * any other it counts as a node, since running "reboot on mars" elsewhere is worse than asking.
+ */
 function unknownNode(
   reading: Reading,
   details: { readonly best: Match | undefined; readonly places: Places },
@@ -251,7 +259,7 @@ function unknownNode(
   const takesText = best?.intent.slots.some((slot) => slot.kind === 'free') ?? false;
   const isOnlyHere = best !== undefined && [...best.intent.offers.keys()].every((label) => label === '');
   const suspect = reading.found.unknown.find((candidate) => {
-    if (takesText && (isOnlyHere || !candidate.certain)) return false;
+    if (takesText && isOnlyHere) return false;
     return candidate.certain || !saysWhere(places);
   });
   return suspect?.name;

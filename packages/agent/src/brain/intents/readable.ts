@@ -153,7 +153,8 @@ export function formatOutput(output: Json, maxText: number): string {
   const text = isJsonObject(output) ? mainText(output, boundText) : undefined;
   if (text !== undefined) return text;
   const lines = isJsonObject(output) ? objectLines(output, '', 0) : [];
-  return boundText(lines.slice(0, MAX_OBJECT_LINES + 1).join('\n')) || 'done, without output';
+  const shown = lines.length > MAX_OBJECT_LINES ? [...lines.slice(0, MAX_OBJECT_LINES), '…'] : lines;
+  return boundText(shown.join('\n')) || 'done, without output';
 }
 
 const TEXT_KEYS = ['stdout', 'text', 'content', 'contents', 'body', 'output', 'result', 'answer', 'message'];

@@ -23,15 +23,24 @@ export interface Scoring {
   readonly context: ReadonlyMap<string, number>;
 }
 
+export interface Score {
+  /** 0 to about 1. */
+  readonly score: number;
+  /** How much of what was said the example accounts for, 0 to 1. */
+  readonly heard: number;
+}
+
+const NONE: Score = { score: 0, heard: 0 };
+
 /**
- * How well a request fits an example, 0 to about 1: the harmonic mean of how much of the example is said and how much of
+ * How well a request fits an example: the harmonic mean of how much of the example is said and how much of
  * what is said is the example, words weighed by rarity.
  */
-export function scoreOf(intent: Intent, { index, tokens, filled, context }: Scoring): number {
-  if (!filled.aligned) return 0;
+export function scoreOf(intent: Intent, { index, tokens, filled, context }: Scoring): Score {
+  if (!filled.aligned) return NONE;
   const said = saidTerms(intent, { index, tokens, filled });
-  if (said === undefined) return 0;
-  if (intent.literals.length === 0) return smallWordsScore(intent, tokens, filled);
+  if (said === undefined) return NONE;
+  if (intent.literals.length === 0) return { score: smallWordsScore(intent, tokens, filled), heard: 1 };
   let wanted = 0;
   let found = 0;
   let remembered = 0;
@@ -51,9 +60,9 @@ export function scoreOf(intent: Intent, { index, tokens, filled, context }: Scor
     wanted += SLOT_WEIGHT;
     if (filled.values.has(slot.name)) found += SLOT_WEIGHT;
   }
-  if (said.terms.size === 0 && filled.values.size === 0 && !(intent.derived && said.explained > 0)) return 0;
+  if (said.terms.size === 0 && filled.values.size === 0 && !(intent.derived && said.explained > 0)) return NONE;
   // What changes something is not guessed from a name: all of its words must be said.
-  if (intent.derived && !intent.repeatable && intent.literals.some((literal) => !said.terms.has(literal))) return 0;
+  if (intent.derived && !intent.repeatable && intent.literals.some((literal) => !said.terms.has(literal))) return NONE;
   const heard = said.total === 0 ? (filled.used.size > 0 ? 1 : 0) : said.explained / said.total;
   const covered = intent.derived ? 1 : found / wanted;
   const both = covered + heard === 0 ? 0 : (2 * covered * heard) / (covered + heard);
@@ -61,7 +70,7 @@ export function scoreOf(intent: Intent, { index, tokens, filled, context }: Scor
   const nudge =
     WORDING_BONUS * likeness(intent, tokens) +
     (intent.example.field === undefined || intent.slots.length > 0 ? 0 : NUMBER_BONUS);
-  return Math.min(1, (both + bonus) * factorOf(intent, tokens)) + (both > 0 ? nudge : 0);
+  return both === 0 ? NONE : { score: Math.min(1, (both + bonus) * factorOf(intent, tokens)) + nudge, heard };
 }
 
 /** What tempers a score: a tool that declared no example, or one that asks for the most of something when nobody did. */

@@ -47,14 +47,17 @@ const KIND_WORDS = new Set([
   'words',
 ]);
 
+/** Slots whose text is known by its place alone, if not by its look. */
+const TEXT_KINDS: ReadonlySet<string> = new Set(['free', 'list', 'path', 'url']);
+
 /** Finds the text for each of an intent's slots in a request. */
 export function fillSlots(intent: Intent, text: string, tokens: readonly ReadToken[]): Filled {
   const values = new Map<string, Json>();
   const used = new Set<number>();
   fillByLook(intent, tokens, { values, used });
-  const open = intent.slots.filter((slot) => !values.has(slot.name));
+  const open = intent.slots.filter((slot) => !values.has(slot.name) && TEXT_KINDS.has(slot.kind));
   const aligned = open.length === 0 || fillByPlace(intent, text, { tokens, open, values, used });
-  const missing = open.filter((slot) => !values.has(slot.name) && slot.property !== undefined);
+  const missing = intent.slots.filter((slot) => !values.has(slot.name) && slot.property !== undefined);
   return { values, missing, used, aligned, further: furtherValues(intent, tokens, { values, used }) };
 }
 
@@ -102,9 +105,11 @@ interface PlaceSearch extends Found {
 function fillByPlace(intent: Intent, text: string, search: PlaceSearch): boolean {
   const { tokens, open, values, used } = search;
   let cursor = afterCourtesy(tokens);
+  const opening = openingTerm(intent);
+  if (opening !== undefined && !says(tokens[cursor], opening)) return false;
   for (const slot of open) {
     const around = wordsAround(intent.template, slot);
-    const begin = leadEnd(intent, tokens, { around, cursor, imperative: isImperative(intent) && cursorIsFirst(slot, open) });
+    const begin = leadEnd(intent, tokens, { around, cursor });
     if (begin === undefined) return false;
     const from = skipFillers(tokens, begin, { slot, connectors: around.before });
     const to = trailStart(tokens, from, { around, used });
@@ -118,7 +123,6 @@ function fillByPlace(intent: Intent, text: string, search: PlaceSearch): boolean
     // A path or an address by its place alone must be one word that means nothing else.
     const vague = slot.kind === 'path' || slot.kind === 'url';
     if (value === undefined || (vague && !isWhole && !(span.length === 1 && isOwnWord(first)))) continue;
-    if (!['free', 'list', 'path', 'url'].includes(slot.kind)) continue;
     values.set(slot.name, value);
     for (let index = from; index < to; index += 1) used.add(index);
     cursor = to;
@@ -126,14 +130,14 @@ function fillByPlace(intent: Intent, text: string, search: PlaceSearch): boolean
   return true;
 }
 
-function cursorIsFirst(slot: Slot, open: readonly Slot[]): boolean {
-  return open[0] === slot;
+/** The word that says what to do, where the example opens with one: then so must the request. */
+function openingTerm(intent: Intent): string | undefined {
+  const [first] = intent.template;
+  return !intent.derived && first?.type === 'word' ? first.term : undefined;
 }
 
-/** Whether the example opens with a word that says what to do: then so must the request. */
-function isImperative(intent: Intent): boolean {
-  const [first] = intent.template;
-  return !intent.derived && first?.type === 'word' && first.term !== undefined;
+function says(read: ReadToken | undefined, term: string): boolean {
+  return read !== undefined && !read.token.quoted && read.readings.some((one) => one.type === 'term' && one.term === term);
 }
 
 function isOwnWord({ token, readings }: ReadToken): boolean {
@@ -186,22 +190,22 @@ function wordsAround(template: readonly TemplatePart[], slot: Slot): Around {
 interface Lead {
   readonly around: Around;
   readonly cursor: number;
-  readonly imperative: boolean;
 }
 
 /** Where the words that lead to the slot end, or undefined when they are not there. */
 function leadEnd(intent: Intent, tokens: readonly ReadToken[], lead: Lead): number | undefined {
-  const { around, cursor, imperative } = lead;
+  const { around, cursor } = lead;
   const wanted = new Set(around.before.flatMap((word) => word.term ?? []));
   if (intent.derived) for (const term of intent.related) wanted.add(term);
   if (wanted.size === 0) return exactLeadEnd(tokens, around.before, cursor);
   let anchor: number | undefined;
   for (let index = cursor; index < tokens.length; index += 1) {
-    const { readings, token } = tokens[index] ?? { readings: [], token: undefined };
-    const fits = !token?.quoted && readings.some((reading) => reading.type === 'term' && wanted.has(reading.term));
-    if (imperative && index === cursor && !fits) return undefined;
-    if (fits) anchor = index;
-    else if (readings.some((reading) => reading.type !== 'empty') || token?.quoted) break;
+    const read = tokens[index];
+    if (read === undefined || read.token.quoted) break;
+    const terms = read.readings.flatMap((reading) => (reading.type === 'term' ? [reading.term] : []));
+    if (terms.some((term) => wanted.has(term))) anchor = index;
+    else if (read.readings.some((reading) => reading.type === 'unknown')) break;
+    else if (terms.some((term) => !intent.literals.includes(term))) break;
   }
   return anchor === undefined ? undefined : anchor + 1;
 }

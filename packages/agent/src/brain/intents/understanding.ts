@@ -50,6 +50,8 @@ export interface Understood {
 
 /** A request an example without slots fits so well is one, whatever "and" is in it. */
 const WHOLE = 0.9;
+/** All that was said is accounted for, but for a related word. */
+const FULLY = 0.9;
 /** What remembered words add to a score: enough to choose by, too little to understand by. */
 const REMEMBERED = 0.12;
 /** Who asks for space asks for free space. */
@@ -108,20 +110,45 @@ export class Reader {
     return { matches: preferred, comparison: isOwn ? undefined : comparison, terms, places: bare.places, locationOf };
   }
 
-  /** The parts of a request that each ask for something of their own, or none when it is one request. */
-  parts(reading: Reading, whole: Understood): Understood[] {
+  /** The parts of a request that each ask for something of their own, or undefined when it is one request. */
+  parts(reading: Reading, whole: Understood): Parts | undefined {
     const best = whole.matches[0];
     const cuts = splitParts(reading.tokens, reading.found);
-    if (cuts.length < 2) return [];
-    const isText = best !== undefined && best.score >= CONFIDENT && best.intent.slots.some((slot) => slot.kind === 'free');
-    if (isText && !cuts.every((cut, at) => at === 0 || cut.apart)) return [];
-    if (best !== undefined && best.score >= WHOLE && best.intent.slots.length === 0) return [];
+    if (cuts.length < 2 || (best !== undefined && isOne(best, cuts))) return undefined;
     const around = { terms: [...whole.terms, ...reading.around.terms], tools: reading.around.tools };
-    const parts = cuts.map((cut) => this.understand({ ...slice(reading, cut), around }));
+    const parts = sharePlaces(cuts.map((cut) => this.understand({ ...slice(reading, cut), around })));
     const asking = parts.filter((part) => part.terms.length > 0 || part.matches.length > 0);
-    if (asking.length < 2 || !asking.every((part) => isSure(part.matches[0]))) return [];
-    return sharePlaces(parts).filter((part) => part.terms.length > 0 || part.matches.length > 0);
+    const sure = asking.filter((part) => isSure(part.matches[0]));
+    const holdsBest =
+      best === undefined || best.score < UNDERSTOOD || sure.some((part) => part.matches[0]?.intent === best.intent);
+    if (asking.length < 2 || sure.length === 0 || (sure.length < 2 && !holdsBest)) return undefined;
+    // Half a message understood is enough to look something up, not to change anything.
+    const isHarmless = sure.length === asking.length || sure.every((part) => part.matches[0]?.intent.repeatable);
+    if (!isHarmless) return undefined;
+    const missed = cuts.filter((_, at) => asking.some((part) => part === parts[at] && !sure.includes(part)));
+    return { sure, missed: missed.map((cut) => textOf(reading, cut)) };
   }
+}
+
+/** A request in parts. */
+export interface Parts {
+  readonly sure: readonly Understood[];
+  /** What the parts that were not understood say. */
+  readonly missed: readonly string[];
+}
+
+/** Whether a request is one in spite of its commas: free text takes them in, or all of it is one example. */
+function isOne(best: Match, cuts: readonly Part[]): boolean {
+  const takesText = best.intent.slots.some((slot) => slot.kind === 'free');
+  if (best.score >= CONFIDENT && takesText) return !cuts.every((cut, at) => at === 0 || cut.apart);
+  if (best.score >= CONFIDENT && best.further.length > 0) return true;
+  return best.score >= WHOLE && best.heard >= FULLY && best.intent.slots.length === 0;
+}
+
+function textOf({ text, tokens }: Reading, { from, to }: Part): string {
+  const first = tokens[from];
+  const last = tokens[to - 1];
+  return first === undefined || last === undefined ? '' : text.slice(first.token.start, last.token.end);
 }
 
 /** Where a request goes if it means this match: by its own words, else by those of the part beside it. */
@@ -154,7 +181,8 @@ function preferNumbers(matches: readonly Match[], betweenNodes: boolean): readon
 }
 
 function isSure(match: Match | undefined): boolean {
-  return match !== undefined && match.score >= CONFIDENT && match.missing.length === 0;
+  if (match === undefined || match.missing.length > 0) return false;
+  return match.score >= CONFIDENT || (match.score >= UNDERSTOOD && match.heard >= FULLY);
 }
 
 function slice(reading: Reading, part: Part): Reading {

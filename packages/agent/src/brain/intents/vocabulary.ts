@@ -15,7 +15,7 @@ export const STOP_WORDS: ReadonlySet<string> = new Set(
 /** Words for a node: they say where, hardly ever what. */
 export const MACHINE_WORDS: ReadonlySet<string> = new Set(
   `machine machines node nodes peer peers server servers computer computers box boxes worker workers agent agents host hosts
-  device devices monitor monitors system systems`.split(/\s+/),
+  device devices system systems`.split(/\s+/),
 );
 
 /**

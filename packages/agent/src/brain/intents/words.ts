@@ -25,6 +25,7 @@ const QUOTES: ReadonlyMap<string, string> = new Map([
 ]);
 const SPACE = /\s/;
 const LEADING = '([{<';
+const SENTENCE = '?!.,;:…';
 const TRAILING = '?!.,;:)]}>…';
 
 /** The request in tokens; linear in its length. */
@@ -93,10 +94,12 @@ function plainToken(text: string, from: number, to: number): Token | undefined {
     end = to;
   }
   const raw = text.slice(start, end);
+  let last = to;
+  while (last > end && SENTENCE.includes(text.charAt(last - 1))) last -= 1;
   let key = raw.normalize('NFKC').replaceAll('’', "'").toLowerCase();
   const possessive = key.endsWith("'s") || key.endsWith("s'");
   if (possessive) key = key.slice(0, key.endsWith("'s") ? -2 : -1);
-  return { raw, key, start, end, quoted: false, possessive, after: text.slice(end, to) };
+  return { raw, key, start, end: last, quoted: false, possessive, after: text.slice(end, to) };
 }
 
 function isDigit(character: string): boolean {

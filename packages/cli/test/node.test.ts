@@ -1,0 +1,203 @@
+import { once } from 'node:events';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { SkeinProcess, skein, TempDir } from './skein-process.ts';
+
+const KEY_LINE = 'skein-ed25519 tQ9z8ne/Y+bZHjZP31mdNW2USR3t63YkiVyJhMWQZAY= far';
+
+async function init(dir: TempDir, ...args: string[]) {
+  return skein(dir.path, ['init', 'here', '--yes', '--port', '0', '--brain', 'intents', '--json', ...args]);
+}
+
+test('init writes a commented config that loads, and a key only its owner can read', async () => {
+  using dir = new TempDir();
+  const { code, lines } = await init(dir, '--share-tools');
+  expect(code).toBe(0);
+  expect(lines[0]).toMatchObject({ type: 'initialised', name: 'here', madeKey: true });
+  const config = readFileSync(path.join(dir.path, 'skein.config.json'), 'utf8');
+  expect(config).toContain('"name": "here"');
+  expect(config).toMatch(/^\s*\/\/ /m);
+  expect(statSync(path.join(dir.path, '.skein/key')).mode & 0o777).toBe(0o600);
+  expect((await skein(dir.path, ['net', 'status', '--json'])).lines[0]).toMatchObject({ name: 'here', running: false });
+});
+
+test('init does not write over a config without --force, and never over a key', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  const key = readFileSync(path.join(dir.path, '.skein/key'), 'utf8');
+  const again = await skein(dir.path, ['init', 'other', '--yes', '--json']);
+  expect(again.code).toBe(1);
+  expect(again.lines).toEqual([{ type: 'error', code: 'conflict', message: expect.stringContaining('--force') }]);
+  const forced = await skein(dir.path, ['init', 'other', '--yes', '--force', '--json']);
+  expect(forced.lines[0]).toMatchObject({ name: 'other', madeKey: false });
+  expect(readFileSync(path.join(dir.path, '.skein/key'), 'utf8')).toBe(key);
+});
+
+test('net init makes the key, says the line that show-key says, and keeps both when run again', async () => {
+  using dir = new TempDir();
+  const made = await skein(dir.path, ['net', 'init', 'here', '--json']);
+  expect(made.lines[0]).toMatchObject({ type: 'key', madeKey: true, name: 'here' });
+  expect((await skein(dir.path, ['net', 'show-key'])).stdout).toBe(`${String(made.lines[0]?.line)}\n`);
+  const again = await skein(dir.path, ['net', 'init', 'here', '--json']);
+  expect(again.lines[0]).toEqual({ ...made.lines[0], madeKey: false });
+  expect((await skein(dir.path, ['net', 'init', 'elsewhere', '--json'])).lines[0]).toMatchObject({ code: 'conflict' });
+});
+
+test('trust and revoke change the trust file, by key line and by name', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  const trusted = await skein(dir.path, ['net', 'trust', KEY_LINE, '--level', 'tool', '--allow', 'read_*,df', '--json']);
+  expect(trusted.lines[0]).toMatchObject({ type: 'trusted', name: 'far', trust: 'tool', allowTools: ['read_*', 'df'] });
+  const file = path.join(dir.path, '.skein/authorized_peers');
+  expect(readFileSync(file, 'utf8')).toContain(`${KEY_LINE} trust=tool,allow=read_*;df`);
+  const revoked = await skein(dir.path, ['net', 'revoke', 'far', '--json']);
+  expect(revoked.lines[0]).toMatchObject({ type: 'revoked', revoked: true });
+  expect(readFileSync(file, 'utf8')).toMatch(/revoked/);
+  expect((await skein(dir.path, ['net', 'revoke', 'nobody', '--json'])).lines[0]).toMatchObject({ code: 'not-found' });
+});
+
+test('trust without a level gives the least, and says so', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  expect((await skein(dir.path, ['net', 'trust', KEY_LINE])).stdout).toMatch(/call no tools; for that: --level tool/);
+});
+
+test('start --json says ready with exactly its fields, and SIGTERM ends it within two seconds with code 0', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  await using node = new SkeinProcess(['start', '--json'], { cwd: dir.path });
+  const ready = await node.line(({ type }) => type === 'ready');
+  expect(Object.keys(ready)).toEqual(['type', 'name', 'peerId', 'port', 'page']);
+  expect(ready).toMatchObject({ name: 'here', page: `http://127.0.0.1:${String(ready.port)}/` });
+  expect((await skein(dir.path, ['net', 'status', '--json'])).lines[0]).toMatchObject({ running: true, port: ready.port });
+  const stoppedMs = performance.now();
+  node.child.kill('SIGTERM');
+  expect(await node.result()).toMatchObject({ code: 0 });
+  expect(performance.now() - stoppedMs).toBeLessThan(2_000);
+});
+
+test('start without a terminal does not print the token of the page', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  await using node = new SkeinProcess(['start'], { cwd: dir.path });
+  await node.said(/page\s+http/);
+  node.child.kill('SIGINT');
+  const { code, stdout } = await node.result();
+  expect(code).toBe(0);
+  expect(stdout).not.toContain('token');
+});
+
+test('start --exit-with-parent ends when its input closes, and not by Ctrl-C', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  await using node = new SkeinProcess(['start', '--json', '--exit-with-parent'], { cwd: dir.path, input: 'open' });
+  await node.line(({ type }) => type === 'ready');
+  node.child.kill('SIGINT');
+  expect((await skein(dir.path, ['net', 'status', '--json'])).lines[0]).toMatchObject({ running: true });
+  node.child.stdin?.end();
+  expect(await node.result()).toMatchObject({ code: 0 });
+});
+
+test('a port in use is named, with what to do', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  try {
+    const address = taken.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    writeFileSync(path.join(dir.path, 'skein.config.json'), JSON.stringify({ net: { host: '127.0.0.1', port } }));
+    const { code, lines } = await skein(dir.path, ['start', '--json']);
+    expect(code).toBe(1);
+    expect(lines).toEqual([{ type: 'error', code: 'conflict', message: expect.stringMatching(new RegExp(`${port}.*--port`)) }]);
+    const doctor = await skein(dir.path, ['doctor', '--json']);
+    expect(doctor.code).toBe(1);
+    expect(doctor.lines.find(({ name }) => name === 'port')).toMatchObject({ state: 'fail' });
+  } finally {
+    taken.close();
+  }
+});
+
+test('ask streams events and ends with the answer, by a running node and without one', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  const ask = ['ask', 'how', 'much', 'memory', 'is', 'free?', '--json'];
+  const alone = await skein(dir.path, ask);
+  expect(alone.code).toBe(0);
+  expect(alone.lines.at(-1)).toMatchObject({ type: 'answer', toolCalls: [{ name: 'system_info', peer: null, ok: true }] });
+  await using node = new SkeinProcess(['start', '--json'], { cwd: dir.path });
+  await node.line(({ type }) => type === 'ready');
+  const { lines } = await skein(dir.path, ask);
+  expect(lines[0]).toMatchObject({ type: 'turn-start' });
+  expect(lines.at(-1)).toMatchObject({ type: 'answer', toolCalls: [{ name: 'system_info', peer: null, ok: true }] });
+});
+
+test('a node without a brain refuses to be asked: an error line, nothing else, and exit code 1', async () => {
+  using dir = new TempDir();
+  await skein(dir.path, ['init', 'here', '--yes', '--port', '0', '--brain', 'none']);
+  const { code, lines } = await skein(dir.path, ['ask', 'hello', '--json']);
+  expect({ code, lines }).toEqual({ code: 1, lines: [{ type: 'error', code: 'unsupported', message: expect.any(String) }] });
+});
+
+test('a tool that changes something is not run where nobody can be asked, and is with --yes', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  const file = path.join(dir.path, 'skein.config.json');
+  writeFileSync(
+    file,
+    JSON.stringify({ name: 'here', net: { port: 0 }, brain: { provider: 'intents' }, agent: { confirmBeforeAct: true } }),
+  );
+  const remember = ['ask', 'remember that the door is green', '--json'];
+  const refused = await skein(dir.path, remember);
+  expect(refused.lines.at(-1)).toMatchObject({ type: 'answer', toolCalls: [{ name: 'memory_write', ok: false }] });
+  const done = await skein(dir.path, [...remember, '--yes']);
+  expect(done.lines.at(-1)).toMatchObject({ type: 'answer', toolCalls: [{ name: 'memory_write', ok: true }] });
+});
+
+test('call prints the output, and refuses input that is not an object', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  const { lines } = await skein(dir.path, ['call', 'list_files', '{}', '--json']);
+  expect(lines.at(-1)).toMatchObject({ type: 'result', name: 'list_files' });
+  for (const input of ['{', '[]', '7']) {
+    const { code, lines: refused } = await skein(dir.path, ['call', 'list_files', input, '--json']);
+    expect({ code, refused }).toEqual({ code: 1, refused: [{ type: 'error', code: 'invalid', message: expect.any(String) }] });
+  }
+});
+
+test('chat takes lines from a pipe, in order, to the end of the input', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  const { code, stdout } = await skein(dir.path, ['chat'], 'how much memory is free?\n/nonsense\n/help\n/tools\n');
+  expect(code).toBe(0);
+  const places = ['✓ system_info', 'There is no /nonsense', '/sessions', 'shell_exec'].map((words) => stdout.indexOf(words));
+  expect(places).toEqual([...places].sort((a, b) => a - b));
+  expect(places).not.toContain(-1);
+});
+
+test('doctor finds a key that others can read, a config that does not load and a broken trust file', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  expect((await skein(dir.path, ['doctor', '--json'])).code).toBe(0);
+  const { chmodSync } = await import('node:fs');
+  chmodSync(path.join(dir.path, '.skein/key'), 0o644);
+  writeFileSync(path.join(dir.path, '.skein/authorized_peers'), 'nonsense\n', { mode: 0o600 });
+  const sick = await skein(dir.path, ['doctor', '--json']);
+  expect(sick.code).toBe(1);
+  expect(sick.lines.find(({ name }) => name === 'key')).toMatchObject({
+    state: 'fail',
+    text: expect.stringContaining('chmod 600'),
+  });
+  expect(sick.lines.find(({ name }) => name === 'trust')).toMatchObject({
+    state: 'fail',
+    text: expect.stringContaining('Line 1'),
+  });
+  writeFileSync(path.join(dir.path, 'skein.config.json'), '{ "nme": "x" }');
+  const worse = await skein(dir.path, ['doctor', '--json']);
+  expect(worse.lines.find(({ name }) => name === 'config')).toMatchObject({
+    state: 'fail',
+    text: expect.stringContaining('"name"'),
+  });
+});

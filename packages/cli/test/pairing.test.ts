@@ -1,0 +1,115 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { SkeinProcess, skein, TempDir } from './skein-process.ts';
+
+async function createNode(name: string): Promise<TempDir> {
+  const dir = new TempDir();
+  await skein(dir.path, ['init', name, '--yes', '--port', '0', '--brain', 'intents', '--share-tools']);
+  return dir;
+}
+
+async function invite(dir: TempDir, ...args: string[]): Promise<{ process: SkeinProcess; code: string; fingerprint: unknown }> {
+  const process = new SkeinProcess(['invite', '--json', '--address', '127.0.0.1:1', ...args], { cwd: dir.path });
+  const { code, fingerprint } = await process.line(({ type }) => type === 'invite');
+  return { process, code: String(code), fingerprint };
+}
+
+/** An invitation of a node that runs, at the port where it does. */
+async function runAndInvite(dir: TempDir): Promise<{ node: SkeinProcess; code: string; fingerprint: unknown }> {
+  const node = new SkeinProcess(['start', '--json'], { cwd: dir.path });
+  const { port } = await node.line(({ type }) => type === 'ready');
+  const { lines } = await skein(dir.path, ['invite', '--json', '--address', `127.0.0.1:${String(port)}`]);
+  return { node, code: String(lines[0]?.code), fingerprint: lines[0]?.fingerprint };
+}
+
+test('invite where no node runs pairs by itself: both sides show the same words, both trust, and it ends', async () => {
+  using alpha = await createNode('alpha');
+  using beta = await createNode('beta');
+  // The address is this machine's own: what a person would use.
+  await using inviting = new SkeinProcess(['invite', '--json', '--trust', 'read'], { cwd: alpha.path });
+  const { code, fingerprint } = await inviting.line(({ type }) => type === 'invite');
+  const joined = await skein(beta.path, ['join', String(code), '--trust', 'tool', '--json']);
+  expect(joined.lines.at(-1)).toMatchObject({ type: 'joined', name: 'alpha', trust: 'tool', fingerprint });
+  const { code: exit, lines } = await inviting.result();
+  expect(exit).toBe(0);
+  expect(lines.at(-1)).toMatchObject({
+    type: 'joined',
+    name: 'beta',
+    trust: 'read',
+    fingerprint: joined.lines.at(-1)?.ownFingerprint,
+  });
+  expect(readFileSync(path.join(alpha.path, '.skein/authorized_peers'), 'utf8')).toMatch(/ beta trust=read$/m);
+  expect(readFileSync(path.join(beta.path, '.skein/authorized_peers'), 'utf8')).toMatch(/ alpha trust=tool,url=ws:/m);
+});
+
+test('after a join through a running node, each calls the tools of the other', async () => {
+  using alpha = await createNode('alpha');
+  using beta = await createNode('beta');
+  const { node, code } = await runAndInvite(alpha);
+  await using _node = node;
+  expect((await skein(beta.path, ['join', code, '--yes', '--json'])).code).toBe(0);
+  await using other = new SkeinProcess(['start', '--json'], { cwd: beta.path });
+  await other.line(({ type, name }) => type === 'tools-changed' && name === 'alpha');
+  await node.line(({ type, name }) => type === 'tools-changed' && name === 'beta');
+  const there = await skein(beta.path, ['call', 'alpha/list_files', '{}', '--json']);
+  expect(there.lines.at(-1)).toMatchObject({ type: 'result', name: 'alpha/list_files' });
+  const back = await skein(alpha.path, ['ask', 'how much memory is free on beta?', '--json']);
+  expect(back.lines.at(-1)).toMatchObject({ type: 'answer', toolCalls: [{ peer: 'beta', ok: true }] });
+});
+
+test('a code that was used lets no second machine in', async () => {
+  using alpha = await createNode('alpha');
+  using beta = await createNode('beta');
+  using thief = await createNode('thief');
+  const { node, code } = await runAndInvite(alpha);
+  await using _node = node;
+  await skein(beta.path, ['join', code, '--yes']);
+  const { code: exit, lines } = await skein(thief.path, ['join', code, '--yes', '--json']);
+  expect(exit).toBe(1);
+  expect(lines).toEqual([{ type: 'error', code: 'denied', message: expect.stringContaining('used') }]);
+  expect(readFileSync(path.join(alpha.path, '.skein/authorized_peers'), 'utf8')).not.toContain('thief');
+  expect(existsSync(path.join(thief.path, '.skein/authorized_peers'))).toBe(false);
+});
+
+test('an invitation nobody uses ends in time, and leaves nothing open', async () => {
+  using alpha = await createNode('alpha');
+  const { process } = await invite(alpha, '--ttl', '1s');
+  await using _process = process;
+  const { code, lines } = await process.result();
+  expect({ code, last: lines.at(-1) }).toMatchObject({ code: 1, last: { type: 'error', code: 'deadline-exceeded' } });
+  expect(readdirSync(path.join(alpha.path, '.skein/invites'))).toEqual([]);
+});
+
+test('Ctrl-C takes an invitation back, with exit code 130', async () => {
+  using alpha = await createNode('alpha');
+  const { process } = await invite(alpha);
+  await using _process = process;
+  expect(readdirSync(path.join(alpha.path, '.skein/invites'))).toHaveLength(1);
+  process.child.kill('SIGINT');
+  expect((await process.result()).code).toBe(130);
+  expect(readdirSync(path.join(alpha.path, '.skein/invites'))).toEqual([]);
+});
+
+test('a code with no one at its address, and one that is mistyped, each say what to do', async () => {
+  using alpha = await createNode('alpha');
+  using beta = await createNode('beta');
+  const { process, code } = await invite(alpha);
+  await using _process = process;
+  const away = await skein(beta.path, ['join', code, '--yes', '--json']);
+  expect(away.lines.at(-1)).toMatchObject({ code: 'unavailable', message: expect.stringContaining('127.0.0.1:1') });
+  const torn = await skein(beta.path, ['join', code.slice(0, -4), '--yes', '--json']);
+  expect(torn.lines.at(-1)).toMatchObject({ code: 'invalid', message: expect.stringContaining('Copy it again') });
+  expect(existsSync(path.join(beta.path, '.skein/authorized_peers'))).toBe(false);
+});
+
+test('join does not choose a trust level by itself where nobody can be asked', async () => {
+  using alpha = await createNode('alpha');
+  using beta = await createNode('beta');
+  const { process, code } = await invite(alpha);
+  await using _process = process;
+  expect((await skein(beta.path, ['join', code, '--json'])).lines.at(-1)).toMatchObject({
+    code: 'invalid',
+    message: expect.stringContaining('--trust'),
+  });
+});

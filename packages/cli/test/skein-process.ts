@@ -1,0 +1,149 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+const CACHE = fileURLToPath(new URL('../../../node_modules/.cache/skein', import.meta.url));
+
+export type Line = Readonly<Record<string, unknown>>;
+
+export interface Result {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The lines of the standard output that are JSON objects. */
+  readonly lines: readonly Line[];
+}
+
+/** A folder of its own for a test. */
+export class TempDir implements Disposable {
+  readonly path = mkdtempSync(path.join(os.tmpdir(), 'skein-cli-'));
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** The `skein` command as a process. Disposing it kills it. */
+export class SkeinProcess implements AsyncDisposable {
+  readonly child: ChildProcess;
+  readonly #closed: Promise<number | null>;
+  #stdout = '';
+  #stderr = '';
+  readonly #lines: Line[] = [];
+  readonly #wakers = new Set<() => void>();
+
+  constructor(
+    args: readonly string[],
+    { cwd, env = {}, input }: { cwd: string; env?: Record<string, string>; input?: 'open' },
+  ) {
+    this.child = spawn(process.execPath, ['--conditions=skein-source', MAIN, ...args], {
+      cwd,
+      env: { ...cleanEnvironment(), ...env },
+      stdio: [input === 'open' ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+    });
+    const { promise, resolve } = Promise.withResolvers<number | null>();
+    this.#closed = promise;
+    this.child.once('close', (code) => {
+      resolve(code);
+      this.#wake();
+    });
+    const { stdout, stderr } = this.child;
+    if (stdout === null || stderr === null) throw new Error('spawned without pipes');
+    stdout.setEncoding('utf8').on('data', (text: string) => {
+      this.#stdout += text;
+    });
+    stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#stderr += text;
+      this.#wake();
+    });
+    createInterface({ input: stdout }).on('line', (line) => {
+      const value = parse(line);
+      if (value !== undefined) this.#lines.push(value);
+      this.#wake();
+    });
+  }
+
+  get stderr(): string {
+    return this.#stderr;
+  }
+
+  /** Everything once it has ended. */
+  async result(): Promise<Result> {
+    const code = await this.#closed;
+    return { code, stdout: this.#stdout, stderr: this.#stderr, lines: this.#lines };
+  }
+
+  /** The first JSON line that fits, past ones included. */
+  async line(fits: (line: Line) => boolean): Promise<Line> {
+    for (;;) {
+      const found = this.#lines.find(fits);
+      if (found !== undefined) return found;
+      await this.#next(`no such line; there are ${JSON.stringify(this.#lines)}`);
+    }
+  }
+
+  /** Resolves when the error stream has said this. */
+  async said(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const found = pattern.exec(this.#stdout + this.#stderr);
+      if (found !== null) return found;
+      await this.#next(`it did not say ${pattern}`);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.child.kill('SIGKILL');
+    await this.#closed;
+  }
+
+  async #next(problem: string): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) {
+      throw new Error(`It ended: ${problem}\n${this.#stdout}\n${this.#stderr}`);
+    }
+    await new Promise<void>((resolve) => this.#wakers.add(resolve));
+  }
+
+  #wake(): void {
+    for (const wake of this.#wakers) wake();
+    this.#wakers.clear();
+  }
+}
+
+/** Runs a command to its end. */
+export async function skein(cwd: string, args: readonly string[], input?: string): Promise<Result> {
+  await using process = new SkeinProcess(args, { cwd, ...(input === undefined ? {} : { input: 'open' }) });
+  if (input !== undefined) process.child.stdin?.end(input);
+  return await process.result();
+}
+
+/** Resolves when no process with this number is left. */
+export async function untilGone(pid: number): Promise<void> {
+  for (;;) {
+    try {
+      process.kill(pid, 0);
+    } catch {
+      return;
+    }
+    // Nothing tells the end of a process that is not a child.
+    await once(AbortSignal.timeout(20), 'abort');
+  }
+}
+
+/** Nothing of the machine that runs the tests decides what a node is or thinks with. */
+function cleanEnvironment(): Record<string, string> {
+  return { NODE_COMPILE_CACHE: CACHE, NO_COLOR: '1' };
+}
+
+function parse(line: string): Line | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    return typeof value === 'object' && value !== null ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}
