@@ -1,0 +1,92 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { createWebSocketTransport, Mesh, Router, systemClock } from '@skein/mesh';
+import { createIdentity } from '@skein/protocol';
+import { median } from './measure.ts';
+
+const SERVER = fileURLToPath(new URL('./peer-server.ts', import.meta.url));
+const HANDSHAKES = 100;
+const IDLE_PEERS = 1_000;
+/** Below the rate at which a listener begins to ask for cookies. */
+const HANDSHAKES_AT_ONCE = 8;
+
+/** Milliseconds from an open socket's dial to a session, in the middle of many, server in another process. */
+export async function measureHandshake(): Promise<number> {
+  await using server = await startServer();
+  const times: number[] = [];
+  for (let round = 0; round < HANDSHAKES; round += 1) {
+    await using mesh = createMesh();
+    const startedMs = performance.now();
+    await mesh.dial(server.url, { signal: NEVER });
+    // The first ones run code that is not compiled yet.
+    if (round >= HANDSHAKES / 4) times.push(performance.now() - startedMs);
+  }
+  return median(times);
+}
+
+/** KiB of resident memory a process holds for each connected peer that says nothing. */
+export async function measureIdlePeer(): Promise<number> {
+  await using server = await startServer();
+  await using meshes = new AsyncDisposableStack();
+  const connect = async (count: number) => {
+    for (let done = 0; done < count; done += HANDSHAKES_AT_ONCE) {
+      await Promise.all(
+        Array.from({ length: Math.min(HANDSHAKES_AT_ONCE, count - done) }, () =>
+          meshes.use(createMesh()).dial(server.url, { signal: NEVER }),
+        ),
+      );
+    }
+  };
+  // A first lot pays for what is loaded once.
+  await connect(IDLE_PEERS / 4);
+  const before = await server.memory();
+  await connect(IDLE_PEERS);
+  const after = await server.memory();
+  return (after.bytes - before.bytes) / (after.peers - before.peers) / 1024;
+}
+
+const NEVER = new AbortController().signal;
+
+function createMesh(): Mesh {
+  return new Mesh({
+    identity: createIdentity(),
+    name: 'client',
+    boot: '1'.repeat(32),
+    gatekeeper: {
+      admitCaller: () => ({ admitted: true }),
+      admitAnswer: () => ({ admitted: true }),
+      expectedAt: () => undefined,
+    },
+    transports: [createWebSocketTransport()],
+    router: new Router(),
+    limits: { maxConcurrentCalls: 1_024, maxMessagesPerSecond: 100_000 },
+    clock: systemClock,
+    random: Math.random,
+    onEvent: () => {},
+    onInternalError: () => {},
+  });
+}
+
+interface Server extends AsyncDisposable {
+  readonly url: string;
+  memory(): Promise<{ readonly peers: number; readonly bytes: number }>;
+}
+
+async function startServer(): Promise<Server> {
+  const child: ChildProcess = fork(SERVER, { execArgv: ['--conditions=skein-source', '--expose-gc'] });
+  const [{ port }] = await once(child, 'message');
+  return {
+    url: `ws://127.0.0.1:${port}`,
+    async memory() {
+      child.send('memory');
+      const [answer] = await once(child, 'message');
+      return answer;
+    },
+    async [Symbol.asyncDispose]() {
+      const ended = once(child, 'exit');
+      child.disconnect();
+      await ended;
+    },
+  };
+}
