@@ -21,6 +21,11 @@ export class Nodes implements AsyncDisposable {
     return node;
   }
 
+  /** The same node, not started yet, with its files and another configuration. */
+  restart(node: TestHost, config: ConfigInput): TestHost {
+    return new TestHost(node.name, node.cwd, config, {});
+  }
+
   async start(node: TestHost): Promise<Ready> {
     const ready = await node.start();
     this.#hosts.push(node.host);
