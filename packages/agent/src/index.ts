@@ -10,7 +10,6 @@ export type { SessionEntry } from './session/session-entry.ts';
 export { sessionMigrations } from './session/session-migrations.ts';
 export * from './session/session-store.ts';
 export * from './taint.ts';
-export * from './tool/nearest-names.ts';
 export * from './tool/tool.ts';
 export * from './tool/tool-set.ts';
 export * from './turn/agent.ts';

@@ -105,7 +105,7 @@ export const memorySearch: ToolDescriptor = {
 };
 
 /** A tool as a plug-in may declare it: with a choice, a number, and words of its own. */
-export const setTimer: ToolDescriptor = {
+export const boilEgg: ToolDescriptor = {
   name: 'boil_egg',
   description: 'Boils an egg for some minutes.',
   input: schema({ minutes: { type: 'integer', minimum: 1, maximum: 20 }, style: { enum: ['soft', 'hard'] } }, [
@@ -114,6 +114,15 @@ export const setTimer: ToolDescriptor = {
   ]),
   effect: 'at-most-once',
   examples: [{ say: 'boil a {style} egg for {minutes} minutes', input: { minutes: '{minutes}', style: '{style}' } }],
+};
+
+/** One whose texts are told apart only by the words between them. */
+export const translate: ToolDescriptor = {
+  name: 'translate',
+  description: 'Translates a text.',
+  input: schema({ text, language: text }, ['text', 'language']),
+  effect: 'read',
+  examples: [{ say: 'translate {text} to {language}', input: { text: '{text}', language: '{language}' } }],
 };
 
 /** A tool that declares no example. */

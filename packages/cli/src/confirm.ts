@@ -1,14 +1,13 @@
 import { createInterface } from 'node:readline/promises';
 import type { Shell } from './shell.ts';
 
-/** Asks for yes or no on the terminal; anything but yes is no. */
-export async function askYesNo(shell: Shell, question: string, { signal = shell.signal } = {}): Promise<boolean> {
+/** Asks for yes or no on the terminal; anything but yes is no. @throws SkeinError `canceled` at Ctrl-C. */
+export async function askYesNo(shell: Shell, question: string): Promise<boolean> {
   const reader = createInterface({ input: shell.stdin, output: shell.stderr, terminal: true });
+  // While it reads keys, the terminal makes no signal of Ctrl-C.
+  reader.on('SIGINT', () => shell.interrupt());
   try {
-    const interrupted = new AbortController();
-    reader.on('SIGINT', () => interrupted.abort(new DOMException('Interrupted', 'AbortError')));
-    const answer = await reader.question(`${question} [y/N] `, { signal: AbortSignal.any([signal, interrupted.signal]) });
-    return isYes(answer);
+    return isYes(await reader.question(`${question} [y/N] `, { signal: shell.signal }));
   } finally {
     reader.close();
   }

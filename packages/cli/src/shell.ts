@@ -111,6 +111,11 @@ export class Shell implements Disposable {
     this.#streams.stderr.write(`${plainText(text)}\n`);
   }
 
+  /** Ends the command as Ctrl-C does, for whoever reads the keys of a terminal themselves. */
+  interrupt(): void {
+    this.#onSignal('SIGINT');
+  }
+
   /** Leaves Ctrl-C, which a terminal sends to the parent as well, to the parent. */
   ignoreCtrlC(): void {
     this.#streams.off('SIGINT', this.#onSignal);

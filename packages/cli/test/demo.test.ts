@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { startLlmServer } from '@skein/testing';
 import { expect, test } from 'vitest';
-import { SkeinProcess, skein, TempDir, untilGone } from './skein-process.ts';
+import { isAlive, SkeinProcess, skein, TempDir, untilGone } from './skein-process.ts';
 
 const NAMES = ['coordinator', 'us-monitor', 'eu-monitor'];
 
@@ -68,6 +68,22 @@ test('a worker that is killed is shown leaving, and comes back by itself', async
   await demo.said(/us-monitor is here/);
 });
 
+test('a second demo in the same place is refused, and changes nothing of the first', async () => {
+  using dir = new TempDir();
+  await using _demo = await startDemo(dir);
+  const files = () =>
+    ['ports.json', ...NAMES.map((name) => `${name}/skein.config.json`)].map((file) =>
+      readFileSync(path.join(dir.path, '.skein/demo', file), 'utf8'),
+    );
+  const before = files();
+  const { code, lines } = await skein(dir.path, ['demo', '--once', 'hello', '--json']);
+  expect({ code, lines }).toEqual({
+    code: 1,
+    lines: [{ type: 'error', code: 'conflict', message: expect.stringContaining('skein ask --config') }],
+  });
+  expect(files()).toEqual(before);
+});
+
 test('SIGTERM ends all four processes, with exit code 0', async () => {
   using dir = new TempDir();
   await using demo = await startDemo(dir);
@@ -82,7 +98,11 @@ test('no node outlives a demo that is killed', async () => {
   await using demo = await startDemo(dir);
   const pids = NAMES.map((name) => pidOf(dir, name));
   demo.child.kill('SIGKILL');
-  for (const pid of pids) await untilGone(pid);
+  try {
+    for (const pid of pids) await untilGone(pid);
+  } finally {
+    for (const pid of pids.filter(isAlive)) process.kill(pid, 'SIGKILL');
+  }
 });
 
 test('keys and ports stay from one start to the next, and the second is quick', async () => {

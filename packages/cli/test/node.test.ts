@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -134,6 +134,16 @@ test('ask streams events and ends with the answer, by a running node and without
   expect(lines.at(-1)).toMatchObject({ type: 'answer', toolCalls: [{ name: 'system_info', peer: null, ok: true }] });
 });
 
+test('a running node without its API is named, with what to do', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  writeFileSync(path.join(dir.path, 'skein.config.json'), JSON.stringify({ net: { port: 0 }, page: { enabled: false } }));
+  await using node = new SkeinProcess(['start', '--json'], { cwd: dir.path });
+  expect(await node.line(({ type }) => type === 'ready')).toMatchObject({ page: null });
+  const { lines } = await skein(dir.path, ['tools', '--json']);
+  expect(lines).toEqual([{ type: 'error', code: 'unsupported', message: expect.stringContaining('page.enabled') }]);
+});
+
 test('a node without a brain refuses to be asked: an error line, nothing else, and exit code 1', async () => {
   using dir = new TempDir();
   await skein(dir.path, ['init', 'here', '--yes', '--port', '0', '--brain', 'none']);
@@ -181,7 +191,6 @@ test('doctor finds a key that others can read, a config that does not load and a
   using dir = new TempDir();
   await init(dir);
   expect((await skein(dir.path, ['doctor', '--json'])).code).toBe(0);
-  const { chmodSync } = await import('node:fs');
   chmodSync(path.join(dir.path, '.skein/key'), 0o644);
   writeFileSync(path.join(dir.path, '.skein/authorized_peers'), 'nonsense\n', { mode: 0o600 });
   const sick = await skein(dir.path, ['doctor', '--json']);

@@ -58,6 +58,43 @@ test('after a join through a running node, each calls the tools of the other', a
   expect(back.lines.at(-1)).toMatchObject({ type: 'answer', toolCalls: [{ peer: 'beta', ok: true }] });
 });
 
+test('a join beside a running node is taken up by it without a restart', async () => {
+  using alpha = await createNode('alpha');
+  using beta = await createNode('beta');
+  await using running = new SkeinProcess(['start', '--json'], { cwd: beta.path });
+  await running.line(({ type }) => type === 'ready');
+  const { node, code } = await runAndInvite(alpha);
+  await using _node = node;
+  expect((await skein(beta.path, ['join', code, '--yes', '--json'])).code).toBe(0);
+  await running.line(({ type, name }) => type === 'tools-changed' && name === 'alpha');
+});
+
+test('an invitation from a key that was revoked here is not used', async () => {
+  using alpha = await createNode('alpha');
+  using beta = await createNode('beta');
+  const { node, code } = await runAndInvite(alpha);
+  await using _node = node;
+  await skein(beta.path, ['net', 'revoke', (await skein(alpha.path, ['net', 'show-key'])).stdout.trim()]);
+  const { lines } = await skein(beta.path, ['join', code, '--yes', '--json']);
+  expect(lines.at(-1)).toMatchObject({ type: 'error', code: 'denied', message: expect.stringContaining('revoked') });
+  expect(readdirSync(path.join(alpha.path, '.skein/invites'))).toHaveLength(1);
+});
+
+test('a code whose address leads to another node pairs with nobody', async () => {
+  using alpha = await createNode('alpha');
+  using beta = await createNode('beta');
+  using rogue = await createNode('rogue');
+  // It takes everybody, so that only the key can tell.
+  await skein(rogue.path, ['net', 'trust', (await skein(beta.path, ['net', 'show-key'])).stdout.trim()]);
+  await using listening = new SkeinProcess(['start', '--json'], { cwd: rogue.path });
+  const { port } = await listening.line(({ type }) => type === 'ready');
+  const { process, code } = await invite(alpha, '--address', `127.0.0.1:${String(port)}`);
+  await using _process = process;
+  const { code: exit, lines } = await skein(beta.path, ['join', code, '--yes', '--json']);
+  expect({ exit, last: lines.at(-1) }).toMatchObject({ exit: 1, last: { type: 'error' } });
+  expect(existsSync(path.join(beta.path, '.skein/authorized_peers'))).toBe(false);
+});
+
 test('a code that was used lets no second machine in', async () => {
   using alpha = await createNode('alpha');
   using beta = await createNode('beta');

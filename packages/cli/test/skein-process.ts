@@ -6,6 +6,7 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
+const WAIT_MS = 20_000;
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 const CACHE = fileURLToPath(new URL('../../../node_modules/.cache/skein', import.meta.url));
 
@@ -105,7 +106,13 @@ export class SkeinProcess implements AsyncDisposable {
     if (this.child.exitCode !== null || this.child.signalCode !== null) {
       throw new Error(`It ended: ${problem}\n${this.#stdout}\n${this.#stderr}`);
     }
-    await new Promise<void>((resolve) => this.#wakers.add(resolve));
+    // Shorter than a test may take, so that a test that fails still ends what it started.
+    const late = AbortSignal.timeout(WAIT_MS);
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const fail = () => reject(new Error(`After ${WAIT_MS / 1_000} s ${problem}\n${this.#stdout}\n${this.#stderr}`));
+    late.addEventListener('abort', fail, { once: true });
+    this.#wakers.add(resolve);
+    await promise.finally(() => late.removeEventListener('abort', fail));
   }
 
   #wake(): void {
@@ -121,14 +128,20 @@ export async function skein(cwd: string, args: readonly string[], input?: string
   return await process.result();
 }
 
+/** Whether there is a process with this number. */
+export function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
 /** Resolves when no process with this number is left. */
 export async function untilGone(pid: number): Promise<void> {
-  for (;;) {
-    try {
-      process.kill(pid, 0);
-    } catch {
-      return;
-    }
+  for (const startedMs = performance.now(); ; ) {
+    if (performance.now() - startedMs > WAIT_MS) throw new Error(`Process ${pid} is still there after ${WAIT_MS / 1_000} s`);
+    if (!isAlive(pid)) return;
     // Nothing tells the end of a process that is not a child.
     await once(AbortSignal.timeout(20), 'abort');
   }

@@ -1,4 +1,4 @@
-import { SkeinError } from '@skein/protocol';
+import { depthWithin, SkeinError } from '@skein/protocol';
 import { z } from 'zod';
 import type { GatewayLimits } from './limits.ts';
 
@@ -17,11 +17,11 @@ export async function readJsonBody<T extends z.ZodType>(request: Request, schema
       code: 'unsupported',
     });
   }
-  const text = await readText(request, limits);
-  if (depthOf(text) > limits.maxDepth) {
+  const value = parseJson(await readText(request, limits));
+  if (!depthWithin(value, limits.maxDepth)) {
     throw new SkeinError(`The body nests deeper than ${limits.maxDepth} levels`, { code: 'invalid' });
   }
-  const parsed = schema.safeParse(parseJson(text));
+  const parsed = schema.safeParse(value);
   if (!parsed.success) throw new SkeinError(`The body does not fit: ${z.prettifyError(parsed.error)}`, { code: 'invalid' });
   return parsed.data;
 }
@@ -69,21 +69,4 @@ function parseJson(text: string): unknown {
   } catch (cause) {
     throw new SkeinError('The body is not JSON', { code: 'invalid', cause });
   }
-}
-
-/** The deepest nesting of arrays and objects in a JSON text, found without parsing it. */
-export function depthOf(json: string): number {
-  let depth = 0;
-  let deepest = 0;
-  let inString = false;
-  for (let index = 0; index < json.length; index += 1) {
-    const character = json.charCodeAt(index);
-    if (inString) {
-      if (character === 0x5c) index += 1;
-      else if (character === 0x22) inString = false;
-    } else if (character === 0x22) inString = true;
-    else if (character === 0x5b || character === 0x7b) deepest = Math.max(deepest, ++depth);
-    else if (character === 0x5d || character === 0x7d) depth -= 1;
-  }
-  return deepest;
 }

@@ -35,8 +35,6 @@ export interface AuthorityParts {
 /** Who may come in, and who may do what: the trust file, refined by the configuration. */
 export class Authority implements Gatekeeper {
   readonly #parts: AuthorityParts;
-  /** Keys this node itself is joining just now, by invitation. */
-  readonly #joining = new Set<PeerId>();
   /** What the configuration says of keys; made anew when first asked for after a change. */
   #refinements: ReadonlyMap<PeerId, PeerConfig> | undefined;
 
@@ -65,7 +63,6 @@ export class Authority implements Gatekeeper {
   }
 
   admitAnswer(peer: PublicIdentity, _hello: Hello, url: string): Admission {
-    if (this.#joining.has(peer.id)) return { admitted: true };
     const known = this.#parts.trust.get(peer.id);
     if (known === undefined) return { admitted: false, code: 'untrusted' };
     if (known.revoked) return { admitted: false, code: 'revoked' };
@@ -79,21 +76,6 @@ export class Authority implements Gatekeeper {
     if (configured !== undefined) return parseKeyLine(configured).identity.id;
     const recorded = this.#parts.trust.list().find((record) => record.url !== undefined && dialUrl(record.url) === url);
     return recorded?.identity.id ?? this.#parts.known.get(url);
-  }
-
-  /** Lets this key answer while `join` runs, though it is not in the trust file yet. */
-  async whileJoining<T>(id: PeerId, join: () => Promise<T>): Promise<T> {
-    if (this.#parts.trust.get(id)?.revoked) {
-      throw new SkeinError('The key that the invitation is from was revoked here; trust it again first: skein net trust', {
-        code: 'denied',
-      });
-    }
-    this.#joining.add(id);
-    try {
-      return await join();
-    } finally {
-      this.#joining.delete(id);
-    }
   }
 
   /** Whether a peer may use a grant and, where one is named, one of this node's tools. */

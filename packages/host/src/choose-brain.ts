@@ -14,7 +14,7 @@ export interface ChosenBrain {
  * answers, else the built-in one. Undefined when the configuration wants none.
  */
 export async function chooseBrain(
-  config: NodeConfig['brain'],
+  { brain: config, name }: Pick<NodeConfig, 'brain' | 'name'>,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<ChosenBrain | undefined> {
   const provider = config?.provider;
@@ -26,5 +26,5 @@ export async function chooseBrain(
     );
     if (detected !== undefined) return { brain: detected.brain, hint: detected.hint };
   }
-  return { brain: createIntentsBrain(), hint: BRAIN_HINT };
+  return { brain: createIntentsBrain({ thisNode: name }), hint: BRAIN_HINT };
 }

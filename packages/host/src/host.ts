@@ -24,7 +24,7 @@ import {
   systemClock,
   TrustStore,
 } from '@skein/mesh';
-import { fingerprintWords, type Identity, type PeerId, type PublicIdentity, SkeinError } from '@skein/protocol';
+import { fingerprintWords, type Identity, type PeerId, SkeinError } from '@skein/protocol';
 import type { Logger } from 'pino';
 import { Authority, dialUrl } from './authority.ts';
 import { type ChosenBrain, chooseBrain } from './choose-brain.ts';
@@ -110,20 +110,6 @@ export class Host implements AsyncDisposable {
     }
   }
 
-  /** One session with the node that made an invitation; while it lasts, both sides learn each other's key. */
-  async join(
-    url: string,
-    options: {
-      readonly signal: AbortSignal;
-      readonly expected: PeerId;
-      readonly invite: { readonly id: string; readonly secret: Uint8Array };
-    },
-  ): Promise<{ readonly identity: PublicIdentity; readonly name: string }> {
-    const { authority, mesh } = this.#running;
-    const peer = await authority.whileJoining(options.expected, () => mesh.dial(dialUrl(url), options));
-    return { identity: peer.identity, name: peer.name };
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
     await this.#started.disposeAsync();
@@ -142,7 +128,7 @@ export class Host implements AsyncDisposable {
     ensureDirectory(dir.root);
     assertNotRunning(dir);
     const identity = loadOrCreateIdentity(config.net.keyPath);
-    const brainChoice = chooseBrain(config.brain, loaded.env);
+    const brainChoice = chooseBrain(config, loaded.env);
     brainChoice.catch(() => {}); // Awaited below; a failure before that must not count as unhandled.
 
     const audit = new AuditLog({

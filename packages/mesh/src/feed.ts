@@ -24,7 +24,7 @@ export class Feed<Event> {
   /** The events from now on, until the signal fires. */
   subscribe({ signal }: { readonly signal: AbortSignal }): AsyncIterable<Event> {
     const reader: Reader<Event> = { events: [], wake: () => {} };
-    this.#readers.add(reader);
+    if (!signal.aborted) this.#readers.add(reader);
     // Also for a subscription that is never iterated.
     signal.addEventListener('abort', () => this.#readers.delete(reader), { once: true });
     return this.#read(reader, signal);

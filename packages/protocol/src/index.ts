@@ -23,6 +23,7 @@ export * from './keys.ts';
 export * from './limits.ts';
 export * from './methods/method.ts';
 export * from './methods/tools.ts';
+export * from './nearest-names.ts';
 export { CipherState, KEY_BYTES, TAG_BYTES } from './noise/cipher-state.ts';
 export {
   HandshakeState,

@@ -65,7 +65,7 @@ export function malformed(context: FailureContext): SkeinError {
  * A provider's words for people: no control characters, no addresses, at most 300 characters. Words that show any piece
  * of the key, or that quote a header of the request, are withheld as a whole.
  */
-export function clean(told: string, { apiKey }: { readonly apiKey: string | undefined }): string {
+function clean(told: string, { apiKey }: { readonly apiKey: string | undefined }): string {
   const text = told.slice(0, MAX_READ);
   if (showsKey(text, apiKey) || QUOTED_HEADER.test(text)) return '(its words are withheld: they quote the request)';
   const words = text

@@ -1,6 +1,5 @@
-import { SkeinError } from '@skein/protocol';
+import { nearestNames, SkeinError } from '@skein/protocol';
 import type { Jail } from './jail.ts';
-import { nearest } from './nearest.ts';
 import { type CommandRule, OPTION_VALUE, READ_ONLY_COMMANDS } from './read-only-commands.ts';
 
 /** One entry of the allow-list, parsed. */
@@ -157,7 +156,7 @@ async function assertNoHiddenPath(args: readonly string[], { jail, cwd }: { jail
 }
 
 function notAllowed(name: string, names: readonly string[]): SkeinError {
-  const guess = nearest(name, names);
+  const [guess] = nearestNames(name, names);
   const hint = guess === undefined ? '' : `; the nearest that is allowed: ${guess}`;
   const all = names.length === 0 ? 'No command is allowed' : `Allowed: ${names.join(', ')}`;
   return new SkeinError(`The command ${JSON.stringify(name)} is not allowed here${hint}. ${all}`, { code: 'denied' });

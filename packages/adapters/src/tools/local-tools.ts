@@ -1,10 +1,9 @@
 import type { Tool } from '@skein/agent';
-import { SkeinError } from '@skein/protocol';
+import { nearestNames, SkeinError } from '@skein/protocol';
 import { z } from 'zod';
 import type { ResolveHost } from './address-policy.ts';
 import { createHttpGet, HTTP_GET_DEFAULTS } from './http-get.ts';
 import { createListFiles, LIST_FILES_DEFAULTS } from './list-files.ts';
-import { nearest } from './nearest.ts';
 import { createReadFile, READ_FILE_DEFAULTS } from './read-file.ts';
 import { createShellExec, SHELL_EXEC_DEFAULTS } from './shell-exec.ts';
 import { createSystemInfo } from './system-info.ts';
@@ -104,7 +103,7 @@ export function createLocalTools(options: LocalToolsOptions): Tool[] {
   return [...new Set(options.config.enabled)].map((name) => {
     const create = Object.hasOwn(FACTORIES, name) ? FACTORIES[name] : undefined;
     if (create !== undefined) return create(options);
-    const guess = nearest(name, LOCAL_TOOL_NAMES);
+    const [guess] = nearestNames(name, LOCAL_TOOL_NAMES);
     throw new SkeinError(
       `tools.enabled names ${JSON.stringify(name)}, which is no local tool${guess === undefined ? '' : `; did you mean ${guess}?`} There are: ${LOCAL_TOOL_NAMES.join(', ')}`,
       { code: 'invalid' },

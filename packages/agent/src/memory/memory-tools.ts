@@ -58,6 +58,7 @@ function forgetTool(memory: MemoryStore): Tool {
     description: 'Erases one remembered fact by the id that memory_search gave.',
     input: z.object({ id: z.string().min(1).max(100) }),
     effect: 'idempotent',
+    examples: [{ say: 'forget the fact {id}', input: { id: '{id}' } }],
     async run(input) {
       return { forgotten: await memory.forget(input.id) };
     },

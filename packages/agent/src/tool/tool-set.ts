@@ -1,6 +1,5 @@
-import { parseName, SkeinError, toolName } from '@skein/protocol';
+import { nearestNames, parseName, SkeinError, toolName } from '@skein/protocol';
 import type { OfferedTool } from '../brain/brain.ts';
-import { nearestNames } from './nearest-names.ts';
 import type { Tool } from './tool.ts';
 
 const MAX_TOOLS_PER_OWNER = 256;

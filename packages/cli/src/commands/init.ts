@@ -28,7 +28,7 @@ export function initCommand(shell: Shell): Command {
     .addHelpText('after', '\nExample:\n  $ skein init us-monitor --share-tools')
     .action(async (argument: string | undefined, options: Options) => {
       const given = { ...options, ...(argument === undefined ? {} : { name: argument }) };
-      const chosen = shell.isInteractive && options.yes !== true ? await askFor(given) : given;
+      const chosen = shell.isInteractive && options.yes !== true ? await askFor(shell, given) : given;
       const { initNode } = await import('@skein/host');
       const { overrides = {}, ...where } = loadOptionsOf(shell);
       const done = initNode({ ...where, values: valuesOf(chosen, overrides), force: options.force === true });
@@ -58,17 +58,18 @@ function valuesOf({ name, port, shareTools, brain }: Options, overrides: ConfigI
 }
 
 /** What was not said with an option, from the person. */
-async function askFor(options: Options): Promise<Options> {
+async function askFor(shell: Shell, options: Options): Promise<Options> {
   const { confirm, isCancel, text } = await import('@clack/prompts');
   const name = options.name ?? (await text({ message: 'What is this node called?', placeholder: "the machine's name" }));
-  if (isCancel(name)) throw nothingWritten();
+  if (isCancel(name)) throw nothingWritten(shell);
   const message = 'Let trusted peers call the tools of this node?';
   const shareTools = options.shareTools ?? (await confirm({ message, initialValue: false }));
-  if (isCancel(shareTools)) throw nothingWritten();
+  if (isCancel(shareTools)) throw nothingWritten(shell);
   const { name: _name, ...rest } = options;
   return { ...rest, shareTools, ...(name ? { name } : {}) };
 }
 
-function nothingWritten(): SkeinError {
+function nothingWritten(shell: Shell): SkeinError {
+  shell.interrupt();
   return new SkeinError('Nothing was written', { code: 'canceled' });
 }

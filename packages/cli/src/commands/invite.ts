@@ -79,6 +79,7 @@ interface UntilUsed {
 }
 
 async function untilUsed(shell: Shell, invite: OpenInvite, { client, trust, lingerMs = 0 }: UntilUsed): Promise<void> {
+  // One for the life of the process, as below: nothing that could add up.
   const waiting = AbortSignal.any([shell.signal, AbortSignal.timeout(Math.max(0, invite.expiresAtMs - Date.now()))]);
   using _ticker = showTimeLeft(shell, invite);
   const peer = await firstUse(client, invite, waiting);

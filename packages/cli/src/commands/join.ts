@@ -63,6 +63,9 @@ async function chooseLevel(shell: Shell, { yes }: Options): Promise<TrustLevel> 
       { value: 'full', label: 'full', hint: 'also write memory' },
     ],
   });
-  if (isCancel(answer)) throw new SkeinError('Nothing was changed', { code: 'canceled' });
+  if (isCancel(answer)) {
+    shell.interrupt();
+    throw new SkeinError('Nothing was changed', { code: 'canceled' });
+  }
   return answer;
 }

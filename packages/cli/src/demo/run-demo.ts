@@ -111,7 +111,7 @@ async function introduce(
       '',
       ...(shell.isInteractive
         ? [dim('Try: how full is the disk on us-monitor?   which of them has the most free memory?   /help'), '']
-        : [dim('Ctrl-C stops them. Another terminal can ask: npm start -- --once is for one question at a time'), '']),
+        : [dim(`Ctrl-C stops them. To ask: skein ask --config ${plan.coordinator.configFile} "…"`), '']),
     ].join('\n'),
   );
 }

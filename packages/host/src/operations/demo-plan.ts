@@ -1,17 +1,21 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { ensureDirectory, KnownNodes, loadOrCreateIdentity, TrustStore, writeFileAtomic } from '@skein/mesh';
-import { formatKeyLine, type Identity } from '@skein/protocol';
+import { formatKeyLine, type Identity, SkeinError } from '@skein/protocol';
 import { z } from 'zod';
-import type { NodeConfig } from '../config/load-config.ts';
-import { CONFIG_FILE } from '../config/load-config.ts';
+import { CONFIG_FILE, type NodeConfig } from '../config/load-config.ts';
 import type { ConfigInput } from '../config/schema.ts';
 import { type DataDir, dataDir } from '../data-dir.ts';
+import { findRunning } from '../running.ts';
 
 const HOST = '127.0.0.1';
 const COORDINATOR = 'coordinator';
 const WORKERS = ['us-monitor', 'eu-monitor'] as const;
+/** How long the nodes of an earlier demo may take to end. */
+const FREE_MS = 2_000;
+const LOOK_MS = 25;
 /** What the workers share. */
 const SHARED_TOOLS = ['shell_exec', 'system_info', 'read_file', 'list_files'] as const;
 
@@ -36,14 +40,15 @@ const portsFile = z.record(z.string(), z.int().min(1).max(65_535));
 /**
  * Writes, below `root`, each node's config, key and trust. Keys, conversations and ports stay from one time to the next;
  * a port that is taken meanwhile is replaced.
+ * @throws SkeinError `conflict` when the network below `root` runs already.
  */
 export async function planDemo(root: string, options: { readonly brain: NodeConfig['brain'] }): Promise<DemoPlan> {
   ensureDirectory(root);
+  await untilFree(root);
   const ports = await choosePorts(root, [COORDINATOR, ...WORKERS]);
   const make = (name: string, shares: readonly string[]) => {
-    const folder = path.join(root, name);
-    const dir = dataDir(path.join(folder, 'data'));
-    const node = { name, configFile: path.join(folder, CONFIG_FILE), dir, port: ports.get(name) ?? 0, shares };
+    const dir = dirOf(root, name);
+    const node = { name, configFile: configOf(root, name), dir, port: ports.get(name) ?? 0, shares };
     return { node, identity: loadOrCreateIdentity(path.join(dir.root, 'key')) };
   };
   const coordinator = make(COORDINATOR, []);
@@ -54,6 +59,30 @@ export async function planDemo(root: string, options: { readonly brain: NodeConf
     await trustEachOther(coordinator, worker);
   }
   return { coordinator: coordinator.node, workers: workers.map(({ node }) => node) };
+}
+
+/** Nodes of a demo that was killed end by themselves, a moment later; those of one that runs do not. */
+async function untilFree(root: string): Promise<void> {
+  const startedMs = performance.now();
+  for (;;) {
+    const name = [COORDINATOR, ...WORKERS].find((each) => findRunning(dirOf(root, each)) !== undefined);
+    if (name === undefined) return;
+    if (performance.now() - startedMs > FREE_MS) {
+      throw new SkeinError(
+        `The demo below ${root} runs already (${name} is process ${findRunning(dirOf(root, name))?.pid ?? 'unknown'}). Ask it: skein ask --config ${configOf(root, COORDINATOR)} "…"; or stop it, or choose another --data-dir`,
+        { code: 'conflict' },
+      );
+    }
+    await wait(LOOK_MS);
+  }
+}
+
+function dirOf(root: string, name: string): DataDir {
+  return dataDir(path.join(root, name, 'data'));
+}
+
+function configOf(root: string, name: string): string {
+  return path.join(root, name, CONFIG_FILE);
 }
 
 interface Made {

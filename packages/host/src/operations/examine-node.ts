@@ -92,8 +92,10 @@ async function examineTrust({ config }: LoadedConfig): Promise<Finding> {
 }
 
 function examineDatabase({ config }: LoadedConfig): Finding {
-  const file = dataDir(config.dataDir).database;
+  const dir = dataDir(config.dataDir);
+  const file = dir.database;
   if (!existsSync(file)) return ok('none yet');
+  if (findRunning(dir) !== undefined) return ok('in use by the node that runs, which checked it when it started');
   // Opening checks every page, and names what is wrong.
   openDatabase({ path: file, migrations: [...sessionMigrations, ...memoryMigrations] })[Symbol.dispose]();
   return ok(`${file} is whole`);
@@ -135,7 +137,7 @@ function tryPort(host: string, port: number): Promise<string | undefined> {
 }
 
 async function examineBrain({ config, env }: LoadedConfig): Promise<Finding> {
-  const chosen = await chooseBrain(config.brain, env);
+  const chosen = await chooseBrain(config, env);
   return chosen === undefined ? ok('none, as the configuration says') : ok(chosen.brain.name, chosen.hint);
 }
 

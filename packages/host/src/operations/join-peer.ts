@@ -1,11 +1,19 @@
-import { type InviteCode, parseInviteCode, type TrustLevel } from '@skein/mesh';
+import { randomBytes } from 'node:crypto';
+import {
+  createWebSocketTransport,
+  type InviteCode,
+  loadIdentity,
+  Mesh,
+  parseInviteCode,
+  Router,
+  systemClock,
+  type TrustLevel,
+  TrustStore,
+} from '@skein/mesh';
 import { fingerprintWords, formatKeyLine, type PeerId, SkeinError } from '@skein/protocol';
 import type { LoadedConfig } from '../config/load-config.ts';
 import { dataDir } from '../data-dir.ts';
-import { createHost } from '../host.ts';
-import { createLog } from '../log.ts';
-import { ownKey } from './init-node.ts';
-import { trustPeer } from './trust-peer.ts';
+import { ensureKey } from './init-node.ts';
 
 /** How long one address of an invitation may take to answer. */
 const ADDRESS_MS = 5_000;
@@ -43,23 +51,53 @@ export interface Joined {
 
 /**
  * Uses an invitation: the other side trusts this key from then on, and this side trusts the other's, with the address
- * where it answered.
- * @throws SkeinError `unavailable` when no address answers, `denied` or `unauthenticated` when it is refused there.
+ * where it answered. Works beside a running node, which takes the new trust up by itself.
+ * @throws SkeinError `unavailable` when no address answers, `denied` or `unauthenticated` when it is refused, here or there.
  */
 export async function joinPeer(loaded: LoadedConfig, invite: ReadInvite, options: JoinOptions): Promise<Joined> {
   const { code, peerId, fingerprint } = invite;
-  await using host = createHost({ loaded, listen: false, log: createLog({ level: 'silent' }) });
-  await host.start();
+  const { trust: level, allowBrain, signal, onProgress } = options;
+  const { key } = ensureKey(loaded);
+  await using trust = new TrustStore({ path: dataDir(loaded.config.dataDir).authorizedPeers });
+  await trust.start();
+  if (trust.get(peerId)?.revoked === true) {
+    throw new SkeinError('The key that the invitation is from was revoked here; trust it again first: skein net trust', {
+      code: 'denied',
+    });
+  }
+  await using mesh = createJoiningMesh(loaded, peerId);
   const { url, name, identity } = await dialFirst(code.addresses, async (address) => {
-    options.onProgress?.(`Trying ${address}`);
+    onProgress?.(`Trying ${address}`);
     const at = urlOf(address);
-    const signal = AbortSignal.any([options.signal, AbortSignal.timeout(ADDRESS_MS)]);
-    const answer = await host.join(at, { signal, invite: { id: code.id, secret: code.secret }, expected: peerId });
-    return { url: at, ...answer };
+    // A command makes a handful of these in its life: nothing that could add up.
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(ADDRESS_MS)]);
+    const peer = await mesh.dial(at, { signal: limit, invite: { id: code.id, secret: code.secret }, expected: peerId });
+    return { url: at, name: peer.name, identity: peer.identity };
   });
-  const { trust, allowBrain } = options;
-  trustPeer(dataDir(loaded.config.dataDir), formatKeyLine(identity, name), { trust, allowBrain, url });
-  return { name, peerId, fingerprint, url, ownFingerprint: ownKey(loaded).fingerprint };
+  trust.trustInvited(formatKeyLine(identity, name), { trust: level, allowBrain, url });
+  return { name, peerId, fingerprint, url, ownFingerprint: key.fingerprint };
+}
+
+/** A mesh for one session: only the key the invitation is from may answer, and nothing is served. */
+function createJoiningMesh({ config }: LoadedConfig, inviter: PeerId): Mesh {
+  const { name, net } = config;
+  return new Mesh({
+    identity: loadIdentity(net.keyPath),
+    name,
+    boot: randomBytes(16).toString('hex'),
+    gatekeeper: {
+      admitCaller: () => ({ admitted: false, code: 'untrusted' }),
+      admitAnswer: ({ id }) => (id === inviter ? { admitted: true } : { admitted: false, code: 'untrusted' }),
+      expectedAt: () => inviter,
+    },
+    transports: [createWebSocketTransport()],
+    router: new Router(),
+    limits: { maxConcurrentCalls: 1, maxMessagesPerSecond: net.maxMessagesPerSecond },
+    clock: systemClock,
+    random: Math.random,
+    onEvent: () => {},
+    onInternalError: () => {},
+  });
 }
 
 /** The first address that answers. A refusal ends the search: the invitation is no better elsewhere. */

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { GatewayClient, PeerStatus } from '@skein/gateway';
+import { SkeinError } from '@skein/protocol';
 import type { LoadedConfig } from '../config/load-config.ts';
 import { dataDir } from '../data-dir.ts';
 import { createHost } from '../host.ts';
@@ -34,6 +35,9 @@ export interface OpenNodeOptions {
  */
 export async function openNode(loaded: LoadedConfig, options: OpenNodeOptions): Promise<OpenNode> {
   const client = connectToRunning(dataDir(loaded.config.dataDir));
+  if (client !== undefined && !loaded.config.page.enabled) {
+    throw new SkeinError('The node runs, but without its API: set page.enabled, or stop it first', { code: 'unsupported' });
+  }
   if (client !== undefined) return { client, running: true, [Symbol.asyncDispose]: async () => {} };
   const host = createHost({ loaded, listen: false, log: createLog({ level: 'silent' }) });
   try {

@@ -16,6 +16,11 @@ import { Deadlines } from './deadlines.ts';
 import type { Link } from './link.ts';
 import { TokenBucket } from './token-bucket.ts';
 
+/** Characters of an error's message on the wire. */
+const ERROR_CHARS_MAX = 2_000;
+/** How far a handler that does not wait for its parts may run over the caller's credit. */
+const OVERRUN_BYTES_MAX = CREDIT_BYTES;
+
 export interface IncomingLimits {
   /** Requests of one peer being worked on at once. */
   readonly maxConcurrentCalls: number;
@@ -41,6 +46,7 @@ export class IncomingCalls {
   readonly #bucket: TokenBucket;
   /** Handlers that have not settled yet, those of ended calls included. */
   #running = 0;
+  #publications = 0;
 
   constructor(parts: IncomingParts) {
     this.#parts = parts;
@@ -61,15 +67,17 @@ export class IncomingCalls {
       return;
     }
     let methodName = 'unknown';
+    // Publications have no number of their own, and several may be worked on at once.
+    const id = header.type === MESSAGE_TYPE.publish ? --this.#publications : header.call;
     try {
       const { method: name, params: raw } = parseRequest(plaintext.toString('utf8', header.bodyStart, header.bodyEnd));
       methodName = name;
       const { method, handle } = router.find(name);
       const params = method.params.safeParse(raw);
-      if (!params.success) throw new SkeinError(`${name}: ${z.prettifyError(params.error)}`, { code: 'invalid' });
+      if (!params.success) throw new SkeinError(`${name}: ${reasonOf(params.error)}`, { code: 'invalid' });
       const deadlineAtMs = header.budgetMs === 0 ? Number.POSITIVE_INFINITY : clock.monotonicMs() + header.budgetMs;
-      const call = new ActiveCall({ header, method, peer: this.#parts.peer, link, deadlineAtMs });
-      this.#active.set(header.call, call);
+      const call = new ActiveCall({ id, header, method, peer: this.#parts.peer, link, deadlineAtMs });
+      this.#active.set(id, call);
       if (header.budgetMs > 0) this.#deadlines.add(deadlineAtMs);
       const result = handle(params.data, call);
       if (!(result instanceof Promise)) this.#succeed(call, result);
@@ -87,7 +95,7 @@ export class IncomingCalls {
         );
       }
     } catch (error) {
-      this.#active.delete(header.call);
+      this.#active.delete(id);
       this.#refuse(header, this.#publicError(error, methodName));
     }
   }
@@ -112,7 +120,7 @@ export class IncomingCalls {
     if (waitMs > 0) return busy(`More than ${limits.maxMessagesPerSecond} messages a second`, waitMs);
     if (this.#running >= limits.maxConcurrentCalls)
       return busy(`${this.#running} of this peer’s calls are being worked on`, 100);
-    if (!this.#active.has(header.call)) return undefined;
+    if (header.type === MESSAGE_TYPE.publish || !this.#active.has(header.call)) return undefined;
     return new SkeinError(`Call ${header.call} is under way already`, { code: 'conflict' });
   }
 
@@ -126,9 +134,8 @@ export class IncomingCalls {
   }
 
   #forget(call: ActiveCall): boolean {
-    const { header } = call;
     // A call that was ended may have made room for another of the same number.
-    return this.#active.get(header.call) === call && this.#active.delete(header.call);
+    return this.#active.get(call.id) === call && this.#active.delete(call.id);
   }
 
   #end(id: number, reason: SkeinError): void {
@@ -146,7 +153,9 @@ export class IncomingCalls {
 
   #refuse(header: MessageHeader, error: SkeinError): void {
     try {
-      sendOn(this.#parts.link, header, MESSAGE_TYPE.error, JSON.stringify(error.toPublic()));
+      const { message, ...rest } = error.toPublic();
+      const body = { ...rest, message: message.slice(0, ERROR_CHARS_MAX) };
+      sendOn(this.#parts.link, header, MESSAGE_TYPE.error, JSON.stringify(body));
     } catch (cause) {
       // Not even the refusal finds room: a peer that asks without reading would wait for answers that cannot come.
       this.#parts.link.close(`answers cannot be delivered: ${SkeinError.from(cause).message}`);
@@ -168,6 +177,7 @@ export class IncomingCalls {
 }
 
 interface ActiveCallParts {
+  readonly id: number;
   readonly header: MessageHeader;
   readonly method: Method;
   readonly peer: { readonly id: PeerId; readonly name: string };
@@ -176,6 +186,8 @@ interface ActiveCallParts {
 }
 
 class ActiveCall implements CallContext {
+  /** The caller's number, or a negative one of ours for a publication. */
+  readonly id: number;
   readonly header: MessageHeader;
   readonly method: Method;
   readonly peer: { readonly id: PeerId; readonly name: string };
@@ -184,9 +196,10 @@ class ActiveCall implements CallContext {
   #controller: AbortController | undefined;
   #endedBecause: SkeinError | undefined;
   #creditBytes = CREDIT_BYTES;
-  #wakeEmitter: (() => void) | undefined;
+  #room: PromiseWithResolvers<void> | undefined;
 
   constructor(parts: ActiveCallParts) {
+    this.id = parts.id;
     this.header = parts.header;
     this.method = parts.method;
     this.peer = parts.peer;
@@ -204,14 +217,16 @@ class ActiveCall implements CallContext {
 
   async emit(part: unknown): Promise<void> {
     if (this.#endedBecause !== undefined) throw this.#endedBecause;
+    if (this.#creditBytes <= -OVERRUN_BYTES_MAX) {
+      throw new SkeinError('Parts are emitted faster than the caller takes them; wait for each', { code: 'busy' });
+    }
     const body = JSON.stringify(part);
     const bytes = sendOn(this.#link, this.header, MESSAGE_TYPE.part, body);
     this.#creditBytes -= bytes;
     // Credit may go below zero by one part; the next waits until it is above again.
     while (this.#creditBytes <= 0) {
-      await new Promise<void>((resolve) => {
-        this.#wakeEmitter = resolve;
-      });
+      this.#room ??= Promise.withResolvers();
+      await this.#room.promise;
       if (this.#endedBecause !== undefined) throw this.#endedBecause;
     }
   }
@@ -228,10 +243,15 @@ class ActiveCall implements CallContext {
   }
 
   #wake(): void {
-    const wake = this.#wakeEmitter;
-    this.#wakeEmitter = undefined;
-    wake?.();
+    const room = this.#room;
+    this.#room = undefined;
+    room?.resolve();
   }
+}
+
+/** The first of what a schema has against a value; a peer could make it name a hundred thousand things. */
+function reasonOf({ issues }: z.ZodError): string {
+  return z.prettifyError({ issues: issues.slice(0, 8) });
 }
 
 function parseRequest(text: string): { readonly method: string; readonly params: unknown } {

@@ -126,10 +126,22 @@ export class Link {
     process.nextTick(() => this.#flush());
   }
 
+  /** Sends what is queued, as far as the connection takes it now, and ends the session at once. */
   close(reason: string): void {
     if (this.#closed) return;
     if (!this.#blocked) this.#flush();
+    this.abort(reason);
+  }
+
+  /** Ends the session at once: nothing more is sent or believed, however long the connection takes to go. */
+  abort(reason: string): void {
     this.#connection.close(reason);
+    this.#end(reason);
+  }
+
+  /** Grows while anything at all comes in, a part of a record too. */
+  get arrived(): number {
+    return this.#connection.arrived;
   }
 
   #flush(): void {
@@ -177,12 +189,20 @@ export class Link {
     }
     if (this.#connection.send(record) || this.#closed) return;
     this.#blocked = true;
+    this.#watchStall();
+  }
+
+  /** A slow peer takes a little in each period; one that takes nothing is given up. */
+  #watchStall(): void {
+    const { departed } = this.#connection;
     this.#releaseStall = this.#clock.after(STALL_MS, () => {
-      this.#connection.close(`the peer took nothing for ${STALL_MS / 1000} s`);
+      if (this.#connection.departed === departed) this.abort(`the peer took nothing for ${STALL_MS / 1000} s`);
+      else this.#watchStall();
     });
   }
 
   #drained(): void {
+    if (this.#closed) return;
     this.#releaseStall();
     this.#blocked = false;
     this.#flush();
@@ -203,6 +223,7 @@ export class Link {
       this.lastHeardMs = this.#clock.monotonicMs();
       const peerNowMs = this.#epochMs + this.lastHeardMs + this.#clockOffsetMs;
       for (const header of frame.messages) {
+        if (this.#closed) return; // By a message before it.
         if (peerNowMs - header.timeMs > MESSAGE_AGE_MAX_MS || header.timeMs - peerNowMs > MESSAGE_AHEAD_MAX_MS) {
           throw new SkeinError(`A message is ${Math.round(peerNowMs - header.timeMs)} ms old`, { code: 'denied' });
         }
@@ -210,7 +231,7 @@ export class Link {
       }
     } catch (error) {
       // Order and delivery are the pipe's to keep, so a frame that does not check out means somebody is in the way.
-      this.#connection.close(`a frame was refused: ${SkeinError.from(error).message}`);
+      this.abort(`a frame was refused: ${SkeinError.from(error).message}`);
     }
   }
 

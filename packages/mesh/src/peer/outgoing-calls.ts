@@ -1,5 +1,6 @@
 import {
   abortReason,
+  BODY_BYTES_MAX,
   BODY_DEPTH_MAX,
   CREDIT_BYTES,
   depthWithin,
@@ -17,7 +18,9 @@ import type { Link } from './link.ts';
 
 /** Calls one peer may owe an answer to. */
 const PENDING_MAX = 16_384;
-export const DEFAULT_TIMEOUT_MS = 60_000;
+/** What a callee may send ahead: its credit, the part it goes below zero by, and as much again for one that ran over. */
+const UNTAKEN_BYTES_MAX = 2 * (CREDIT_BYTES + BODY_BYTES_MAX);
+const DEFAULT_TIMEOUT_MS = 60_000;
 
 export interface CallOptions<Part = unknown> {
   readonly signal?: AbortSignal;
@@ -41,6 +44,8 @@ interface Pending {
   parts: Promise<void> | undefined;
   /** Bytes of parts taken and not yet given back as credit. */
   takenBytes: number;
+  /** Bytes of parts that came and are not taken yet. */
+  untakenBytes: number;
 }
 
 const errorBody = z.object({
@@ -105,6 +110,7 @@ export class OutgoingCalls {
         release: cancel === undefined ? NOTHING : () => signal?.removeEventListener('abort', cancel),
         parts: undefined,
         takenBytes: 0,
+        untakenBytes: 0,
       });
       this.#deadlines.add(deadlineAtMs);
     });
@@ -164,8 +170,12 @@ export class OutgoingCalls {
     if (method.part === undefined) throw new SkeinError('a part, though the method streams none', { code: 'invalid' });
     const part = method.part.parse(value);
     const bytes = header.bodyEnd - header.bodyStart;
+    pending.untakenBytes += bytes;
+    if (pending.untakenBytes > UNTAKEN_BYTES_MAX)
+      throw new SkeinError('more parts than it had credit for', { code: 'invalid' });
     const take = async () => {
       await options.onPart?.(part);
+      pending.untakenBytes -= bytes;
       this.#giveCredit(header, pending, bytes);
     };
     const taken = pending.parts === undefined ? take() : pending.parts.then(take);
@@ -196,7 +206,11 @@ export class OutgoingCalls {
     if (!this.#link.isOpen) return;
     // On the lane of its request: a cancel must not overtake what it cancels.
     const { priority = 'interactive' } = pending.options;
-    this.#link.send({ type: MESSAGE_TYPE.cancel, priority, budgetMs: 0, call, body: '', bodyBytes: 0 });
+    try {
+      this.#link.send({ type: MESSAGE_TYPE.cancel, priority, budgetMs: 0, call, body: '', bodyBytes: 0 });
+    } catch {
+      // No room even for this: the peer stops at the deadline, which it knows.
+    }
   }
 
   #settle(call: number, error: SkeinError): void {

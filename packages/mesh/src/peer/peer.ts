@@ -19,12 +19,17 @@ import { type CallOptions, OutgoingCalls } from './outgoing-calls.ts';
 
 /** Silence after which the dialer asks; the acceptor waits a little longer, so one of the two asks. */
 const PING_AFTER_MS = { dialer: 12_000, acceptor: 13_500 } as const;
-/** Silence after which the peer is taken for dead. */
-const DEAD_AFTER_MS = 15_000;
+/** Silence after which the peer is taken for dead; what is left of 15 s is for the timer to be late. */
+const DEAD_AFTER_MS = 14_800;
+/** The same while parts of a long record come in: it may take this long on a slow line. */
+const RECORD_MS_MAX = 60_000;
+const LOOK_AGAIN_MS = 3_000;
+/** Characters of the reason a goodbye gives. */
+const REASON_CHARS_MAX = 500;
 
 const smallNumber = z.number().int().nonnegative();
-const goodbye = z.object({ message: z.string().max(500) });
-const roundTrip = z.number().nonnegative().max(DEAD_AFTER_MS).nullable();
+const goodbye = z.object({ message: z.string().max(REASON_CHARS_MAX) });
+const roundTrip = z.number().nonnegative().max(15_000).nullable();
 
 export interface PeerParts {
   readonly connection: Connection;
@@ -55,6 +60,7 @@ export class Peer {
   #pings = 0;
   #pingSentAtMs: number | undefined;
   #latencyMs: number | undefined;
+  #arrivedBefore = 0;
 
   constructor(parts: PeerParts) {
     const { established, clock } = parts;
@@ -84,6 +90,7 @@ export class Peer {
       message: (header, plaintext) => this.#receive(header, plaintext),
       closed: (reason) => this.#closed(reason),
     });
+    if (!this.#link.isOpen) return;
     if (this.initiator) this.#ping();
     this.#watch();
   }
@@ -124,7 +131,12 @@ export class Peer {
   /** Says goodbye and ends the session. */
   close(reason: string): void {
     if (!this.#link.isOpen) return;
-    this.#send(MESSAGE_TYPE.goodbye, 0, JSON.stringify({ code: 'unavailable', message: reason }));
+    try {
+      const message = reason.slice(0, REASON_CHARS_MAX);
+      this.#send(MESSAGE_TYPE.goodbye, 0, JSON.stringify({ code: 'unavailable', message }));
+    } catch {
+      // No room for a goodbye: it goes without one.
+    }
     this.#link.close(reason);
   }
 
@@ -152,7 +164,7 @@ export class Peer {
         this.#receivePong(header);
         break;
       case MESSAGE_TYPE.goodbye:
-        this.#parts.connection.close(`the peer said goodbye: ${goodbye.parse(bodyOf(header, plaintext)).message}`);
+        this.#link.abort(`the peer said goodbye: ${goodbye.parse(bodyOf(header, plaintext)).message}`);
         break;
     }
   }
@@ -177,13 +189,20 @@ export class Peer {
 
   #watch(): void {
     const { silentMs } = this;
+    const { arrived } = this.#link;
     const pingAfterMs = this.initiator ? PING_AFTER_MS.dialer : PING_AFTER_MS.acceptor;
-    if (silentMs >= DEAD_AFTER_MS) {
-      this.#parts.connection.close(`nothing was heard of it for ${DEAD_AFTER_MS / 1000} s`);
+    const isReceiving = arrived !== this.#arrivedBefore && silentMs < RECORD_MS_MAX;
+    this.#arrivedBefore = arrived;
+    if (silentMs >= DEAD_AFTER_MS && !isReceiving) {
+      this.#link.abort(`nothing was heard of it for ${Math.round(silentMs / 1000)} s`);
       return;
     }
-    if (silentMs >= pingAfterMs) this.#ping();
-    const nextMs = (silentMs >= pingAfterMs ? DEAD_AFTER_MS : pingAfterMs) - silentMs;
+    let nextMs = pingAfterMs - silentMs;
+    if (silentMs >= DEAD_AFTER_MS) nextMs = LOOK_AGAIN_MS;
+    else if (silentMs >= pingAfterMs) {
+      this.#ping();
+      nextMs = DEAD_AFTER_MS - silentMs;
+    }
     this.#releaseWatch = this.#parts.clock.after(nextMs, () => this.#watch());
   }
 

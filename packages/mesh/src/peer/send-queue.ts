@@ -41,9 +41,10 @@ export class SendQueue {
   take(maxMessages: number, maxBytes: number): OutgoingMessage[] {
     const taken: OutgoingMessage[] = [];
     let bytes = 0;
-    for (const lane of this.#lanes) {
+    lanes: for (const lane of this.#lanes) {
       for (let next = lane.first(); next !== undefined; next = lane.first()) {
-        if (taken.length >= maxMessages || (taken.length > 0 && bytes + next.bodyBytes > maxBytes)) break;
+        // What does not fit waits for the next frame, and what comes behind it with it.
+        if (taken.length >= maxMessages || (taken.length > 0 && bytes + next.bodyBytes > maxBytes)) break lanes;
         lane.drop();
         bytes += next.bodyBytes;
         taken.push(next);

@@ -1,5 +1,4 @@
-import { formatKeyLine, type PublicIdentity, parseKeyLine, SkeinError } from '@skein/protocol';
-import { nearest } from './nearest.ts';
+import { formatKeyLine, nearestNames, type PublicIdentity, parseKeyLine, SkeinError } from '@skein/protocol';
 
 /** How far a peer is trusted, most first. */
 export const TRUST_LEVELS = ['full', 'tool', 'read'] as const;
@@ -110,7 +109,9 @@ export function parseTrustOptions(text: string): TrustOptions {
     const name = equals < 0 ? option : option.slice(0, equals);
     const read = Object.hasOwn(READERS, name) ? READERS[name] : undefined;
     if (read === undefined) {
-      throw invalid(`there is no option "${name.slice(0, 60)}"; the nearest is "${nearest(name, OPTION_NAMES)}"`);
+      const [near] = nearestNames(name, OPTION_NAMES);
+      const hint = near === undefined ? `there are ${OPTION_NAMES.join(', ')}` : `the nearest is "${near}"`;
+      throw invalid(`there is no option "${name.slice(0, 60)}"; ${hint}`);
     }
     if (seen.has(name)) throw invalid(`the option "${name}" is given twice`);
     seen.add(name);

@@ -1,10 +1,9 @@
 import { createPublicKey, decapsulate, encapsulate, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { SkeinError } from '../errors.ts';
 
-/** Bytes of an ML-KEM-768 encapsulation key, ciphertext and shared secret (FIPS 203, table 3). */
+/** Bytes of an ML-KEM-768 encapsulation key and ciphertext (FIPS 203, table 3). */
 export const KEM_PUBLIC_BYTES = 1184;
 export const KEM_CIPHERTEXT_BYTES = 1088;
-export const KEM_SECRET_BYTES = 32;
 
 /** An ML-KEM-768 key pair with its public key also raw. */
 export interface KemKeyPair {

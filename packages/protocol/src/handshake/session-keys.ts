@@ -4,7 +4,7 @@ import { peerIdBytes } from '../ids.ts';
 import { CipherState, KEY_BYTES } from '../noise/cipher-state.ts';
 
 /** Bytes of a session id. */
-export const SESSION_ID_BYTES = 16;
+const SESSION_ID_BYTES = 16;
 
 const KEYS_INFO = Buffer.from('skein session 1 keys', 'ascii');
 const PROOF = {

@@ -1,7 +1,7 @@
 import type { LlmRequest, LlmTurn } from './script.ts';
 
 /** An answer as bytes of one protocol: whole events in order, ready to be written. */
-export interface WireAnswer {
+interface WireAnswer {
   readonly contentType: string;
   readonly events: readonly string[];
 }

@@ -36,7 +36,7 @@ export function isSuperlative(intent: Intent): boolean {
 }
 
 /** The sense of an example's field, from its label, else its path, else the way it is asked for. */
-export function senseOf(intent: Intent): Sense | undefined {
+function senseOf(intent: Intent): Sense | undefined {
   const { label, field, say } = intent.example;
   for (const text of [label ?? '', spread(field ?? ''), say]) {
     const terms = termsOf(text);

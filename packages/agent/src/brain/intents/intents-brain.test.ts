@@ -1,7 +1,7 @@
 import { SkeinError, type ToolDescriptor } from '@skein/protocol';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Conversation, NETWORK, offer, runTool, setTimer, systemInfo, weather } from '../../../test/intents-network.ts';
+import { boilEgg, Conversation, NETWORK, offer, runTool, systemInfo, weather } from '../../../test/intents-network.ts';
 import type { BrainPart, BrainRequest, Message } from '../brain.ts';
 import { createIntentsBrain } from './intents-brain.ts';
 
@@ -162,7 +162,7 @@ const WORDS = [
     ' ',
   ),
 ];
-const TOOLS = [...NETWORK, ...offer([setTimer], 'kitchen'), ...offer([weather])];
+const TOOLS = [...NETWORK, ...offer([boilEgg], 'kitchen'), ...offer([weather])];
 const sentence = fc.array(fc.constantFrom(...WORDS), { maxLength: 14 }).map((words) => words.join(' '));
 const request = fc.oneof(
   { weight: 4, arbitrary: sentence },

@@ -2,9 +2,9 @@ import type { Catalog, Intent } from './catalog.ts';
 import { THIS_NODE } from './catalog.ts';
 import type { Score } from './scoring.ts';
 import { scoreOf } from './scoring.ts';
-import type { Filled, ReadToken } from './slot-filling.ts';
+import type { Filled } from './slot-filling.ts';
 import { fillSlots } from './slot-filling.ts';
-import type { WordIndex } from './word-index.ts';
+import type { ReadToken, WordIndex } from './word-index.ts';
 
 /** An intent a request may mean, and how surely. */
 export interface Match extends Filled, Score {

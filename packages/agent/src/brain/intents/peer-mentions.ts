@@ -27,6 +27,8 @@ export interface PeerMentions {
   readonly before: boolean;
   /** "The other one": known nodes but those spoken of before. */
   readonly others: boolean;
+  /** The nodes of the turn before. */
+  readonly reference: readonly string[];
   /** Words that stand where a node's name would, but name none that is known. */
   readonly unknown: readonly Suspect[];
   /** Indexes of the tokens the above stand in, `mentions` apart. */
@@ -70,16 +72,25 @@ export function isTold(tokens: readonly Token[], mention: Mention): boolean {
   return before !== undefined && BE_WORDS.has(before.key);
 }
 
-export function findPeers(tokens: readonly Token[], known: KnownNames, hasTerm: (word: string) => boolean): PeerMentions {
+/** What is known when a request is read. */
+export interface Surrounding {
+  readonly known: KnownNames;
+  /** Nodes of the turn before, which "there" and "the other one" refer to. */
+  readonly reference: readonly string[];
+  /** Whether a word is one the offered tools use, and so hardly a node's name. */
+  readonly hasTerm: (word: string) => boolean;
+}
+
+export function findPeers(tokens: readonly Token[], { known, reference, hasTerm }: Surrounding): PeerMentions {
   const named = findNames(tokens, known);
   const used = new Set<number>();
   const mentions = joinMentions(tokens, named);
   const taken = new Set(mentions.flatMap((mention) => range(mention.from, mention.to)));
   const all = findAll(tokens, taken, used);
-  const others = findOthers(tokens, taken, used);
-  const before = !others && findBefore(tokens, taken, used);
+  const others = reference.length > 0 && findOthers(tokens, taken, used);
+  const before = reference.length > 0 && !others && findBefore(tokens, taken, used);
   const unknown = findUnknown(tokens, { taken, used, hasTerm });
-  return { mentions, all, before, others, unknown, used };
+  return { mentions, all, before, others, reference, unknown, used };
 }
 
 function range(from: number, to: number): number[] {

@@ -2,7 +2,8 @@ import type { Intent } from './catalog.ts';
 import { THIS_NODE } from './catalog.ts';
 import type { Mention, PeerMentions, Suspect } from './peer-mentions.ts';
 import { isTold } from './peer-mentions.ts';
-import type { ReadToken } from './slot-filling.ts';
+import type { ReadToken } from './word-index.ts';
+import type { Token } from './words.ts';
 
 /** Where a request is to be done, as far as its words say. */
 export interface Places {
@@ -88,30 +89,37 @@ function edgeWords(tokens: readonly ReadToken[], found: PeerMentions, intent: In
   let at = tokens.length;
   while (at > 0) {
     const mention = byEnd.get(at);
-    const key = plain[at - 1]?.key ?? '';
-    if (mention !== undefined) {
-      addSpan(removed, mention);
-      at = mention.from;
-    } else if (found.used.has(at - 1) && key !== 'it') {
-      removed.add(at - 1);
-      at -= 1;
-    } else if (EDGE_WORDS.has(key)) at -= 1;
-    else break;
+    const from = mention?.from ?? runBefore(plain, { found, intent, to: at });
+    if (from === undefined && !EDGE_WORDS.has(plain[at - 1]?.key ?? '')) break;
+    if (from !== undefined) for (let index = from; index < at; index += 1) removed.add(index);
+    at = from ?? at - 1;
   }
   const byStart = new Map(fitting.map((mention) => [mention.from, mention]));
   at = 0;
   while (at < tokens.length) {
     const mention = byStart.get(at);
-    if (mention !== undefined) {
-      addSpan(removed, mention);
-      at = mention.to;
-    } else if (found.used.has(at)) {
-      removed.add(at);
-      at += 1;
-    } else if (EDGE_WORDS.has(plain[at]?.key ?? '')) at += 1;
-    else break;
+    if (mention === undefined && !EDGE_WORDS.has(plain[at]?.key ?? '')) break;
+    if (mention !== undefined) addSpan(removed, mention);
+    at = mention?.to ?? at + 1;
   }
   return removed;
+}
+
+const RUN_OPENERS = new Set(['on', 'at', 'from', 'across', 'there', 'everywhere']);
+
+/**
+ * The start of "on all machines", "there" that ends at `to`, where the intent can be had at the nodes it speaks of. Only
+ * behind a word that asks for a place: "remember to patch all machines" is a text.
+ */
+function runBefore(
+  tokens: readonly Token[],
+  { found, intent, to }: { readonly found: PeerMentions; readonly intent: Intent; readonly to: number },
+): number | undefined {
+  let from = to;
+  while (from > 0 && found.used.has(from - 1)) from -= 1;
+  if (from === to || !RUN_OPENERS.has(tokens[from]?.key ?? '')) return undefined;
+  const fits = found.all === 'none' ? found.reference.some((label) => intent.offers.has(label)) : intent.offers.size > 1;
+  return fits ? from : undefined;
 }
 
 function unique(labels: readonly string[]): string[] {
@@ -119,7 +127,7 @@ function unique(labels: readonly string[]): string[] {
 }
 
 /** What the conversation was about so far. */
-export interface Whereabouts {
+interface Whereabouts {
   /** The nodes of the turn before. */
   readonly labels: readonly string[];
   /** Those of the turns before that this one follows up, in order. */

@@ -11,7 +11,6 @@ import { locate, placeRequest, saysWhere } from './places.ts';
 import type { Context, Planned } from './plan.ts';
 import { ask, carryOut, join, say } from './plan.ts';
 import { Replies } from './replies.ts';
-import type { ReadToken } from './slot-filling.ts';
 import type { Slot } from './slot-values.ts';
 import { looksLike, slotValue } from './slot-values.ts';
 import { answerTalk, findTalk } from './small-talk.ts';
@@ -19,12 +18,13 @@ import type { Subject } from './subject.ts';
 import { clip } from './suggestions.ts';
 import type { Reading, Understood } from './understanding.ts';
 import { placesOf, REPEAT_WORDS, Reader } from './understanding.ts';
+import type { ReadToken } from './word-index.ts';
 import { WordIndex } from './word-index.ts';
 import type { Token } from './words.ts';
 import { tokenize } from './words.ts';
 
 /** Characters of a request that are considered. */
-export const MAX_REQUEST_CHARACTERS = 2_000;
+const MAX_REQUEST_CHARACTERS = 2_000;
 const MAX_TOKENS = 400;
 /** How near to the likeliest match another must be to go before it for being offered where it is asked for. */
 const NEARLY = 0.8;
@@ -60,6 +60,7 @@ export class Planner {
 
     const reading = this.#reader.read(text, plain, {
       follows: leansOnLast(plain, context),
+      reference: context.labels,
       around: {
         terms: context.subjects.flatMap((subject) => subject.intent?.literals ?? []),
         tools: context.subjects.map((subject) => subject.base),

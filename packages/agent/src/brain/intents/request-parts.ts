@@ -1,5 +1,5 @@
 import type { PeerMentions } from './peer-mentions.ts';
-import type { ReadToken } from './slot-filling.ts';
+import type { ReadToken } from './word-index.ts';
 
 const JOINING = new Set(['and', 'then', 'also', 'plus', '&', 'well', 'as']);
 const MAX_PARTS = 6;

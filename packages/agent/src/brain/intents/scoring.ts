@@ -1,9 +1,9 @@
 import type { Intent } from './catalog.ts';
 import { isSuperlative } from './comparison.ts';
 import { gradeTerm } from './grades.ts';
-import type { Filled, ReadToken } from './slot-filling.ts';
+import type { Filled } from './slot-filling.ts';
 import { HAVING_WORDS, VETO_WORDS } from './vocabulary.ts';
-import type { Reading, WordIndex } from './word-index.ts';
+import type { Reading, ReadToken, WordIndex } from './word-index.ts';
 
 const SLOT_WEIGHT = 1;
 const HAVING_WEIGHT = 4;

@@ -38,7 +38,8 @@ function chooseIntents(catalog: Catalog, options: SuggestionOptions): Intent[] {
   const chosen = new Set((options.near ?? []).slice(0, MAX_NEAR));
   const byTool = new Map<string, Intent[]>();
   for (const intent of catalog.intents.toSorted((left, right) => appeal(right) - appeal(left))) {
-    if (offering(intent, options).length === 0) continue;
+    // What changes something is not found by its name alone, so its name is no way to ask for it.
+    if (offering(intent, options).length === 0 || (intent.derived && !intent.repeatable)) continue;
     const list = byTool.get(intent.base);
     // A name made into words is a poor example where the tool has better ones.
     if (list === undefined) byTool.set(intent.base, [intent]);

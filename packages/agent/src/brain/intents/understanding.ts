@@ -11,9 +11,8 @@ import type { Located, Places } from './places.ts';
 import { locate, saysWhere } from './places.ts';
 import type { Part } from './request-parts.ts';
 import { splitParts } from './request-parts.ts';
-import type { ReadToken } from './slot-filling.ts';
 import { looksLikePath, looksLikeUrl } from './slot-values.ts';
-import type { WordIndex } from './word-index.ts';
+import type { ReadToken, WordIndex } from './word-index.ts';
 import type { Token } from './words.ts';
 import { canonical } from './words.ts';
 
@@ -28,7 +27,7 @@ export interface Reading {
 }
 
 /** What a request stands beside: that before it, when it leans on it, and that it is a part of. */
-export interface Surroundings {
+interface Surroundings {
   readonly terms: readonly string[];
   readonly tools: readonly string[];
 }
@@ -59,6 +58,13 @@ const IMPLIED = 0.3;
 /** Words that ask for the same once more. */
 export const REPEAT_WORDS = new Set(['again', 'same', 'repeat', 'redo', 'refresh', 'too', 'likewise', 'rerun', 'retry']);
 
+interface ReadOptions {
+  readonly follows: boolean;
+  readonly around: Surroundings;
+  /** Nodes of the turn before. */
+  readonly reference: readonly string[];
+}
+
 /** Reads requests in the light of what is offered. */
 export class Reader {
   readonly #catalog: Catalog;
@@ -71,13 +77,17 @@ export class Reader {
     this.#names = knownNames(parts.catalog.peers, parts.thisNode);
   }
 
-  read(text: string, plain: readonly Token[], options: { readonly follows: boolean; readonly around: Surroundings }): Reading {
+  read(text: string, plain: readonly Token[], options: ReadOptions): Reading {
     const tokens = plain.map((token) => ({
       token,
       readings: token.quoted ? [] : this.#index.read(token.key),
       isPlace: looksLikePath(token.raw) || looksLikeUrl(token.raw),
     }));
-    const found = findPeers(plain, this.#names, (word) => this.#index.has(canonical(word)));
+    const found = findPeers(plain, {
+      known: this.#names,
+      reference: options.reference,
+      hasTerm: (word) => this.#index.has(canonical(word)),
+    });
     const around = options.follows || found.before ? options.around : NOTHING;
     return { text, tokens, found, follows: options.follows, around };
   }
@@ -194,6 +204,7 @@ function slice(reading: Reading, part: Part): Reading {
     ...reading,
     tokens: reading.tokens.slice(part.from, part.to),
     found: {
+      reference: found.reference,
       mentions: found.mentions
         .filter((mention) => within(mention.from))
         .map((mention) => ({ ...mention, from: mention.from - shift, to: mention.to - shift })),

@@ -1,6 +1,7 @@
 import type { Catalog, Intent } from './catalog.ts';
 import { gradeTerm } from './grades.ts';
 import { STOP_WORDS, SYNONYMS, VETO_WORDS } from './vocabulary.ts';
+import type { Token } from './words.ts';
 import { canonical, isMachineWord, isStopWord, isWithinEdits, pieces, stemOf, typoLimit } from './words.ts';
 
 /** One word of a request, as the offered examples understand it. */
@@ -8,6 +9,14 @@ export type Reading =
   | { readonly type: 'empty' }
   | { readonly type: 'term'; readonly term: string /** 1, or less for a likely typing slip. */; readonly sureness: number }
   | { readonly type: 'unknown'; readonly term: string; readonly veto: boolean };
+
+/** A request's tokens with what each word means to the offered examples. */
+export interface ReadToken {
+  readonly token: Token;
+  readonly readings: readonly Reading[];
+  /** Whether it looks like a path or an address, and so means one, not the words in it. */
+  readonly isPlace: boolean;
+}
 
 const EMPTY: Reading = { type: 'empty' };
 const SLIP_SURENESS = 0.85;

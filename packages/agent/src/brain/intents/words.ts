@@ -144,7 +144,7 @@ export function isMachineWord(key: string): boolean {
 }
 
 /** The term of one piece of a text, or undefined for a stop word, a word for a node or a bare superlative. */
-export function termOf(piece: string): string | undefined {
+function termOf(piece: string): string | undefined {
   const grade = gradeTerm(piece);
   if (grade !== undefined) return grade ?? undefined;
   return isStopWord(piece) || isMachineWord(piece) ? undefined : canonical(piece);
