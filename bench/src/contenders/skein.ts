@@ -58,9 +58,10 @@ export const skein: Contender = {
     const host = openNode('client', dataDir);
     await host.start();
     await toolsSeen(host);
-    const { signal } = new AbortController();
     return {
       async call(argument) {
+        // Each call with a signal of its own, as an agent's turn gives it.
+        const { signal } = new AbortController();
         // Proven: the tool gives its input back, and measureCalls looks at it.
         return (await host.backend.callTool({ name: 'server/echo', input: argument }, { signal })) as unknown as Payload;
       },

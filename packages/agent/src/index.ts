@@ -14,4 +14,5 @@ export * from './tool/tool.ts';
 export * from './tool/tool-set.ts';
 export * from './turn/agent.ts';
 export * from './turn/agent-options.ts';
+export { DeltaRelay } from './turn/tool-output.ts';
 export type { AskRequest } from './turn/turn.ts';

@@ -1,50 +1,28 @@
-import { randomBytes, randomUUID } from 'node:crypto';
-import {
-  Agent,
-  createMemoryTools,
-  MemoryStore,
-  memoryMigrations,
-  SessionStore,
-  sessionMigrations,
-  ToolSet,
-} from '@skein/agent';
-import { type Database, openDatabase } from '@skein/engine';
+import { randomUUID } from 'node:crypto';
+import { Agent, createMemoryTools, ToolSet } from '@skein/agent';
 import type { GatewayBackend, NodeStatus } from '@skein/gateway';
-import {
-  AuditLog,
-  authorize,
-  createWebSocketTransport,
-  ensureDirectory,
-  Invites,
-  KnownNodes,
-  loadOrCreateIdentity,
-  Mesh,
-  type MeshEvent,
-  Router,
-  systemClock,
-  TrustStore,
-} from '@skein/mesh';
+import { ensureDirectory, type Mesh, type MeshEvent, systemClock } from '@skein/mesh';
 import { fingerprintWords, type Identity, type PeerId, SkeinError } from '@skein/protocol';
 import type { Logger } from 'pino';
-import { Authority, dialUrl } from './authority.ts';
+import { dialUrl } from './authority.ts';
 import { type ChosenBrain, chooseBrain } from './choose-brain.ts';
 import type { LoadedConfig, LoadOptions, NodeConfig } from './config/load-config.ts';
 import { watchConfig } from './config/watch-config.ts';
 import { type DataDir, dataDir } from './data-dir.ts';
 import { Dialers } from './dialers.ts';
 import type { HostEvent } from './events.ts';
-import { KnownTools } from './features/known-tools.ts';
-import { RemoteTools } from './features/remote-tools.ts';
-import { ShareTools } from './features/share-tools.ts';
 import { createLog } from './log.ts';
 import { NodeBackend } from './node-backend.ts';
+import { type NodeFiles, openNodeFiles } from './node-files.ts';
+import { type NodeNetwork, openNodeNetwork } from './node-network.ts';
 import { NodeServer } from './node-server.ts';
 import { loadNodeTools } from './node-tools.ts';
 import { assertNotRunning, claimRunning } from './running.ts';
+import { Sparingly } from './sparingly.ts';
 import { VERSION } from './version.ts';
 
-/** Requests of one peer being worked on at once. */
-const CALLS_PER_PEER_MAX = 1_024;
+/** Refused strangers that are told and recorded: anybody can come and be refused, and the disk is not theirs to fill. */
+const STRANGERS_TOLD_PER_MINUTE = 120;
 
 /** A started node. */
 export interface Ready {
@@ -77,8 +55,14 @@ export class Host implements AsyncDisposable {
   readonly #dir: DataDir;
   readonly #closing = new AbortController();
   readonly #started = new AsyncDisposableStack();
+  readonly #startedAtMs = systemClock.now();
+  readonly #strangers = new Sparingly({
+    maxPerMinute: STRANGERS_TOLD_PER_MINUTE,
+    monotonicMs: systemClock.monotonicMs,
+  });
   #config: NodeConfig;
   #parts: StartedParts | undefined;
+  #port = 0;
 
   constructor(options: HostOptions) {
     this.#options = options;
@@ -120,124 +104,86 @@ export class Host implements AsyncDisposable {
     return this.#parts;
   }
 
+  /** Its files first, then its place among peers and its mind, last the door: what starts last stops first. */
   async #start(): Promise<Ready> {
-    const { loaded, listen = true } = this.#options;
-    const config = this.#config;
-    const dir = this.#dir;
-    const stack = this.#started;
-    ensureDirectory(dir.root);
-    assertNotRunning(dir);
-    const identity = loadOrCreateIdentity(config.net.keyPath);
-    const brainChoice = chooseBrain(config, loaded.env);
-    brainChoice.catch(() => {}); // Awaited below; a failure before that must not count as unhandled.
+    const { loaded, listen = true, watch } = this.#options;
+    ensureDirectory(this.#dir.root);
+    assertNotRunning(this.#dir);
+    // Asked for early, since looking for one may wait for the network; a failure counts where it is awaited.
+    const chosen = chooseBrain(this.#config, loaded.env);
+    chosen.catch(() => {});
 
-    const audit = new AuditLog({
-      path: dir.audit,
-      clock: systemClock,
-      onError: (error) => this.#log.error({ error: error.message }, 'audit failed'),
-    });
-    audit.start();
-    stack.defer(() => audit.close());
-    const trust = new TrustStore({
-      path: dir.authorizedPeers,
-      onError: (error) => this.#tell(problem(null, 'authorized_peers', error.message)),
-    });
-    stack.use(trust);
-    await trust.start();
-
-    const database = openDatabase({ path: dir.database, migrations: [...sessionMigrations, ...memoryMigrations] });
-    stack.use(database);
-    const stores = createStores(database);
-    const tools = new ToolSet({ local: await loadNodeTools(config, dir, loaded.watchedFile) });
-    const memoryTools = createMemoryTools(stores);
-    for (const tool of memoryTools) tools.add(tool);
-
-    const authority = new Authority({
-      trust,
-      invites: new Invites({ directory: dir.invites, now: systemClock.now }),
-      known: new KnownNodes({ path: dir.knownNodes }),
-      net: () => this.#config.net,
-      onPaired: (record) => {
-        audit.append({ event: 'paired', peer: record.identity.id, name: record.name });
-        this.#log.info({ peer: record.identity.id, name: record.name, trust: record.trust }, 'peer joined by invitation');
-      },
-    });
-    const router = new Router([
-      authorize({
-        decide: (peer, grant) => authority.decide(peer, grant),
-        onRefused: (peer, method, reason) => audit.append({ event: 'refused', peer: peer.id, name: peer.name, method, reason }),
-      }),
-    ]);
-    const mesh = this.#createMesh(identity, authority, router);
-    const share = new ShareTools({
-      tools,
-      keptBack: new Set(memoryTools.map((tool) => tool.descriptor.name)),
-      router,
-      mesh: () => mesh,
-      maySee: (peer, tool) => authority.decide(peer, 'tools', tool).allowed,
-      monotonicMs: systemClock.monotonicMs,
-      onEvent: (event) => this.#tell(event),
-      onServed: (call) => audit.append({ event: 'tool-served', ...call }),
-    });
-    const remote = new RemoteTools({
-      tools,
-      router,
-      peerOf: (id) => mesh.peers.get(id),
-      known: new KnownTools(dir.knownTools),
-      onEvent: (event) => this.#tell(event),
-    });
-    stack.use(mesh);
-    stack.defer(() => share.close());
-
-    const chosen = await brainChoice;
-    const agent = chosen && createAgent(chosen, { tools, stores, config });
-    if (agent !== undefined) stack.use(agent);
+    const files = await this.#openFiles();
+    const memoryTools = createMemoryTools(files);
+    const ownTools = await loadNodeTools(this.#config, this.#dir, loaded.watchedFile);
+    const tools = new ToolSet({ local: [...ownTools, ...memoryTools] });
+    const network = this.#openNetwork(files, tools, new Set(memoryTools.map((tool) => tool.descriptor.name)));
+    const brain = await chosen;
+    const agent = this.#openAgent(brain, files, tools);
     const backend = new NodeBackend({
-      status: () => this.#status(identity, chosen),
-      agent: () => agent,
+      status: () => this.#status(files.identity, brain),
+      agent,
       tools,
-      sessions: stores.sessions,
-      trust,
-      mesh,
+      sessions: files.sessions,
+      trust: files.trust,
+      mesh: network.mesh,
       now: systemClock.now,
     });
-    const server = new NodeServer({
-      config,
-      dir,
-      backend,
-      listen,
-      log: this.#log,
-      onConnection: (connection) => mesh.accept(connection),
-    });
-    stack.use(server);
-    const dialers = new Dialers({ mesh, signal: this.#closing.signal });
-    this.#parts = { identity, trust, authority, mesh, remote, share, backend, server, dialers, agent, audit, port: 0 };
+    const server = this.#openServer(backend, network.mesh, listen);
+    const dialers = new Dialers({ mesh: network.mesh, signal: this.#closing.signal });
+    this.#parts = { ...files, ...network, agent, backend, server, dialers };
 
-    const port = await server.start();
-    this.#parts = { ...this.#parts, port };
-    if (listen) stack.defer(claimRunning(dir, { pid: process.pid, port, startedAtMs: systemClock.now() }));
-    trust.onChange(({ type, id, record }) => this.#trustChanged(type, id, record.name));
+    this.#port = await server.start();
+    if (listen) this.#claim();
+    files.trust.onChange(({ type, id, record }) => this.#trustChanged(type, id, record.name));
     this.#dialAll();
-    if (this.#options.watch !== undefined) this.#watch(this.#options.watch);
-    return { name: config.name, peerId: identity.id, port, page: server.page };
+    if (watch !== undefined) this.#watch(watch);
+    return { name: this.#config.name, peerId: files.identity.id, port: this.#port, page: server.page };
   }
 
-  #createMesh(identity: Identity, authority: Authority, router: Router): Mesh {
-    const { name, net } = this.#config;
-    return new Mesh({
+  #openFiles(): Promise<NodeFiles> {
+    const parts = {
+      dir: this.#dir,
+      keyPath: this.#config.net.keyPath,
+      onAuditError: (error: SkeinError) => this.#log.error({ error: error.message }, 'audit failed'),
+      onTrustError: (error: SkeinError) => this.#tell(problem(null, 'authorized_peers', error.message)),
+    };
+    return openNodeFiles(parts, this.#started);
+  }
+
+  #openNetwork({ identity, trust, audit }: NodeFiles, tools: ToolSet, keptBack: ReadonlySet<string>): NodeNetwork {
+    const parts = {
+      name: this.#config.name,
       identity,
-      name,
-      boot: randomBytes(16).toString('hex'),
-      gatekeeper: authority,
-      transports: [createWebSocketTransport()],
-      router,
-      limits: { maxConcurrentCalls: CALLS_PER_PEER_MAX, maxMessagesPerSecond: net.maxMessagesPerSecond },
-      clock: systemClock,
-      random: Math.random,
-      onEvent: (event) => this.#meshEvent(event),
-      onInternalError: (error, method) =>
-        this.#log.error({ method, error: error.message, cause: error.cause }, 'a handler failed'),
-    });
+      dir: this.#dir,
+      net: () => this.#config.net,
+      trust,
+      audit,
+      log: this.#log,
+      tools,
+      keptBack,
+      onMeshEvent: (event: MeshEvent) => this.#meshEvent(event),
+      onEvent: (event: HostEvent) => this.#tell(event),
+    };
+    return openNodeNetwork(parts, this.#started);
+  }
+
+  #openAgent(chosen: ChosenBrain | undefined, { sessions, memory }: NodeFiles, tools: ToolSet): Agent | undefined {
+    if (chosen === undefined) return undefined;
+    const { brain } = chosen;
+    const options = agentOptions(this.#config);
+    return this.#started.use(
+      new Agent({ brain, tools, sessions, memory, now: systemClock.now, randomId: randomUUID, options }),
+    );
+  }
+
+  #openServer(backend: GatewayBackend, mesh: Mesh, listen: boolean): NodeServer {
+    const parts = { config: this.#config, dir: this.#dir, backend, listen, log: this.#log };
+    return this.#started.use(new NodeServer({ ...parts, onConnection: (connection) => mesh.accept(connection) }));
+  }
+
+  #claim(): void {
+    this.#started.defer(claimRunning(this.#dir, { pid: process.pid, port: this.#port, startedAtMs: this.#startedAtMs }));
   }
 
   #meshEvent(event: MeshEvent): void {
@@ -259,10 +205,14 @@ export class Host implements AsyncDisposable {
         this.#tell(problem(id ?? null, record?.name ?? event.url, event.error.message));
         break;
       }
-      case 'refused':
-        audit.append({ event: 'stranger-refused', name: event.address, reason: event.error.message });
+      case 'refused': {
+        const left = this.#strangers.admit();
+        if (left === undefined) break;
+        const more = left === 0 ? {} : { count: left };
+        audit.append({ event: 'stranger-refused', name: event.address, reason: event.error.message, ...more });
         this.#tell(problem(null, event.address, event.error.message));
         break;
+      }
     }
   }
 
@@ -286,9 +236,13 @@ export class Host implements AsyncDisposable {
   #watch(options: LoadOptions): void {
     const follow = async () => {
       for await (const change of watchConfig(this.#options.loaded, { ...options, signal: this.#closing.signal })) {
-        if (change.type === 'config-reloaded') this.#reconfigure(change.config);
-        const { config: _config, ...event } = { config: undefined, ...change };
-        this.#tell(event);
+        if (change.type === 'config-rejected') {
+          this.#tell(change);
+          continue;
+        }
+        const { type, config, applied, needRestart } = change;
+        this.#reconfigure(config);
+        this.#tell({ type, applied, needRestart });
       }
     };
     follow().catch((error: unknown) =>
@@ -317,8 +271,8 @@ export class Host implements AsyncDisposable {
       peerId: identity.id,
       fingerprint: fingerprintWords(identity.id),
       version: VERSION,
-      port: this.#running.port,
-      startedAtMs: STARTED_AT_MS,
+      port: this.#port,
+      startedAtMs: this.#startedAtMs,
       brain: chosen === undefined ? null : { name: chosen.brain.name, hint: chosen.hint },
     };
   }
@@ -330,38 +284,11 @@ export class Host implements AsyncDisposable {
   }
 }
 
-interface StartedParts {
-  readonly identity: Identity;
-  readonly trust: TrustStore;
-  readonly authority: Authority;
-  readonly mesh: Mesh;
-  readonly remote: RemoteTools;
-  readonly share: ShareTools;
+interface StartedParts extends NodeFiles, NodeNetwork {
+  readonly agent: Agent | undefined;
   readonly backend: NodeBackend;
   readonly server: NodeServer;
   readonly dialers: Dialers;
-  readonly agent: Agent | undefined;
-  readonly audit: AuditLog;
-  readonly port: number;
-}
-
-interface Stores {
-  readonly sessions: SessionStore;
-  readonly memory: MemoryStore;
-}
-
-const STARTED_AT_MS = Date.now();
-
-function createStores(database: Database): Stores {
-  const { now } = systemClock;
-  return { sessions: new SessionStore({ database, now }), memory: new MemoryStore({ database, now, randomId: randomUUID }) };
-}
-
-function createAgent(
-  { brain }: ChosenBrain,
-  { tools, stores, config }: { readonly tools: ToolSet; readonly stores: Stores; readonly config: NodeConfig },
-): Agent {
-  return new Agent({ brain, tools, ...stores, now: systemClock.now, randomId: randomUUID, options: agentOptions(config) });
 }
 
 function agentOptions({ name, agent }: NodeConfig) {

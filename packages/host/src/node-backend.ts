@@ -9,7 +9,8 @@ const HISTORY_CHARS = 400_000;
 
 export interface NodeBackendParts {
   readonly status: () => NodeStatus;
-  readonly agent: () => Agent | undefined;
+  /** Undefined for a node without a brain. */
+  readonly agent: Agent | undefined;
   readonly tools: ToolSet;
   readonly sessions: SessionStore;
   readonly trust: TrustStore;
@@ -85,7 +86,7 @@ export class NodeBackend implements GatewayBackend {
     request: { readonly text: string; readonly sessionId: string; readonly interactive: boolean },
     options: { readonly signal: AbortSignal },
   ): AsyncIterable<AgentEvent> {
-    const agent = this.#parts.agent();
+    const { agent } = this.#parts;
     if (agent === undefined) {
       throw new SkeinError('This node has no brain (brain.provider is "none"); ask another node, or give this one a brain', {
         code: 'unsupported',
@@ -95,7 +96,7 @@ export class NodeBackend implements GatewayBackend {
   }
 
   confirm(id: string, approve: boolean): boolean {
-    return this.#parts.agent()?.confirm(id, approve) ?? false;
+    return this.#parts.agent?.confirm(id, approve) ?? false;
   }
 
   async callTool(

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, fdatasync, fdatasyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fdatasync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs';
 import { SkeinError } from '@skein/protocol';
 import { z } from 'zod';
 import type { Clock } from './clock.ts';
@@ -8,6 +8,11 @@ import type { Clock } from './clock.ts';
 const WAITING_MAX = 10_000;
 const FLUSH_MS = 100;
 const FIRST = '0'.repeat(64);
+const BEGINNING = '{"seq":';
+const READ_BYTES = 1024 * 1024;
+/** Bytes of one line; no record is near it. */
+const LINE_BYTES_MAX = 1024 * 1024;
+const NEWLINE = 0x0a;
 
 /** What happened: who asked for what, and how it ended. Never payloads, keys or message texts. */
 export interface AuditRecord {
@@ -19,14 +24,24 @@ export interface AuditRecord {
   readonly reason?: string;
   readonly ms?: number;
   readonly ok?: boolean;
+  /** How many more of the kind there were that have no record of their own. */
   readonly count?: number;
+}
+
+/** Where a chain ends. Kept elsewhere, it shows whether lines were taken off the end of the file later. */
+export interface AuditEnd {
+  /** Lines of the chain. */
+  readonly count: number;
+  /** Hash of the last of them. */
+  readonly last: string;
 }
 
 const line = z.looseObject({ seq: z.int().positive(), previous: z.string().length(64) });
 
 /**
  * An append-only file of JSON lines, each with the hash of the one before: a line changed, taken out or put in shows.
- * Records are written together, a tenth of a second later at most.
+ * Records are written together, a tenth of a second later at most. What the disk does not take is counted, and the
+ * count recorded when it takes some again.
  */
 export class AuditLog {
   readonly #path: string;
@@ -34,9 +49,10 @@ export class AuditLog {
   readonly #onError: (error: SkeinError) => void;
   readonly #waiting: AuditRecord[] = [];
   #lost = 0;
-  #seq = 0;
-  #previous = FIRST;
+  #end: AuditEnd = { count: 0, last: FIRST };
   #file: number | undefined;
+  /** The file ends inside a line. */
+  #torn = false;
   #scheduled = false;
 
   constructor(parts: { readonly path: string; readonly clock: Clock; readonly onError: (error: SkeinError) => void }) {
@@ -47,12 +63,10 @@ export class AuditLog {
 
   /** Checks the file and opens it. @throws SkeinError `corrupt` naming the line at which the chain breaks. */
   start(): void {
-    const end = verifyAudit(this.#path);
-    this.#seq = end.count;
-    this.#previous = end.last;
+    const { torn, ...end } = verifyAudit(this.#path);
+    this.#end = end;
+    this.#torn = torn;
     this.#file = openSync(this.#path, 'a', 0o600);
-    // A line cut off by a crash is closed, so that the next one begins on its own.
-    if (end.torn) writeSync(this.#file, '\n');
   }
 
   append(record: AuditRecord): void {
@@ -68,7 +82,11 @@ export class AuditLog {
     const file = this.#file;
     this.#file = undefined;
     if (file === undefined) return;
-    fdatasyncSync(file);
+    try {
+      fdatasyncSync(file);
+    } catch (error) {
+      this.#failed(error);
+    }
     closeSync(file);
   }
 
@@ -77,23 +95,53 @@ export class AuditLog {
     if (this.#file === undefined || this.#waiting.length === 0) return;
     const records = this.#waiting.splice(0);
     if (this.#lost > 0) records.push({ event: 'records-lost', count: this.#lost });
-    this.#lost = 0;
     const atMs = this.#clock.now();
-    let text = '';
-    for (const record of records) {
-      const entry = JSON.stringify({ seq: this.#seq + 1, atMs, ...record, previous: this.#previous });
-      this.#seq += 1;
-      this.#previous = digest(entry);
-      text += `${entry}\n`;
+    let { count, last } = this.#end;
+    const entries = records.map((record) => {
+      const entry = JSON.stringify({ seq: count + 1, atMs, ...record, previous: last });
+      count += 1;
+      last = digest(entry);
+      return entry;
+    });
+    // A line cut off by a crash or a full disk is closed, so that the next one begins on its own.
+    const written = this.#write(this.#file, `${this.#torn ? '\n' : ''}${entries.join('\n')}\n`);
+    this.#took(entries, written - (this.#torn ? 1 : 0));
+    const missing = count - this.#end.count;
+    if (missing > 0) {
+      // The record of the loss itself is none.
+      this.#lost += missing - (this.#lost > 0 ? 1 : 0);
+      return;
     }
+    this.#lost = 0;
+    fdatasync(this.#file, (error) => {
+      // Closed meanwhile: close() has synced.
+      if (error !== null && this.#file !== undefined) this.#failed(error);
+    });
+  }
+
+  /** How many bytes the disk took. */
+  #write(file: number, text: string): number {
+    const bytes = Buffer.from(text);
+    let at = 0;
     try {
-      writeSync(this.#file, text);
-      fdatasync(this.#file, (error) => {
-        // Closed meanwhile: close() has synced.
-        if (error !== null && this.#file !== undefined) this.#failed(error);
-      });
+      while (at < bytes.length) at += writeSync(file, bytes, at);
     } catch (error) {
       this.#failed(error);
+    }
+    return at;
+  }
+
+  /** Moves the chain on by the entries that are whole among the first `bytes` written. */
+  #took(entries: readonly string[], bytes: number): void {
+    if (bytes < 0) return;
+    let at = 0;
+    this.#torn = false;
+    for (const entry of entries) {
+      const end = at + Buffer.byteLength(entry);
+      this.#torn = bytes > at && bytes <= end;
+      if (bytes < end) return;
+      this.#end = { count: this.#end.count + 1, last: digest(entry) };
+      at = end + 1;
     }
   }
 
@@ -103,36 +151,60 @@ export class AuditLog {
 }
 
 /**
- * Follows the chain of an audit file.
- * @throws SkeinError `corrupt` naming the first line that does not fit. A last line cut off by a crash is `torn`.
+ * Follows the chain of an audit file: whatever was changed, put in, taken out or moved shows, but for lines taken off
+ * the end; compare the end with a remembered one for those. `torn` when the file ends inside a line, as a crash leaves
+ * it. Pieces of lines say nothing and are passed over.
+ * @throws SkeinError `corrupt` naming the first line that does not fit.
  */
-export function verifyAudit(path: string): { readonly count: number; readonly last: string; readonly torn: boolean } {
+export function verifyAudit(path: string): AuditEnd & { readonly torn: boolean } {
   if (!existsSync(path)) return { count: 0, last: FIRST, torn: false };
-  const lines = readFileSync(path, 'utf8').split('\n');
-  const tail = lines.pop() ?? '';
-  let last = FIRST;
-  let count = 0;
-  for (const [index, text] of lines.entries()) {
-    if (!fits(text, count + 1, last)) {
-      if (isTorn(text)) continue;
-      throw new SkeinError(`${path}, line ${index + 1} was changed, taken out or put in; keep the file and begin a new one`, {
+  let end: AuditEnd = { count: 0, last: FIRST };
+  let number = 0;
+  let torn = false;
+  for (const { text, whole } of readLines(path)) {
+    number += 1;
+    torn = !whole;
+    if (fits(text, end)) end = { count: end.count + 1, last: digest(text) };
+    else if (!isPiece(text)) {
+      throw new SkeinError(`${path}, line ${number} was changed, taken out or put in; keep the file and begin a new one`, {
         code: 'corrupt',
       });
     }
-    last = digest(text);
-    count += 1;
   }
-  return { count, last, torn: tail !== '' };
+  return { ...end, torn };
 }
 
-function fits(text: string, seq: number, previous: string): boolean {
+/** The lines of a file of any size; the last may lack its end. */
+function* readLines(path: string): Generator<{ readonly text: string; readonly whole: boolean }> {
+  const file = openSync(path, 'r');
+  const chunk = Buffer.alloc(READ_BYTES);
+  let kept = Buffer.alloc(0);
+  try {
+    for (let got = readSync(file, chunk); got > 0; got = readSync(file, chunk)) {
+      let from = 0;
+      for (let end = chunk.indexOf(NEWLINE); end >= 0 && end < got; end = chunk.indexOf(NEWLINE, from)) {
+        yield { text: Buffer.concat([kept, chunk.subarray(from, end)]).toString('utf8'), whole: true };
+        kept = Buffer.alloc(0);
+        from = end + 1;
+      }
+      kept = Buffer.concat([kept, chunk.subarray(from, got)]);
+      if (kept.length > LINE_BYTES_MAX) throw new SkeinError(`${path} has a line without an end`, { code: 'corrupt' });
+    }
+    if (kept.length > 0) yield { text: kept.toString('utf8'), whole: false };
+  } finally {
+    closeSync(file);
+  }
+}
+
+function fits(text: string, { count, last }: AuditEnd): boolean {
   const parsed = line.safeParse(parseJson(text));
-  return parsed.success && parsed.data.seq === seq && parsed.data.previous === previous;
+  return parsed.success && parsed.data.seq === count + 1 && parsed.data.previous === last;
 }
 
 /** A line that ends before its object does: what a crash leaves. It says nothing, so nothing hangs on it. */
-function isTorn(text: string): boolean {
-  return text.startsWith('{"seq":') && parseJson(text) === undefined;
+function isPiece(text: string): boolean {
+  const beginning = text.slice(0, BEGINNING.length);
+  return beginning !== '' && BEGINNING.startsWith(beginning) && parseJson(text) === undefined;
 }
 
 function parseJson(text: string): unknown {

@@ -13,7 +13,8 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
   after(ms, fire) {
-    const timer = setTimeout(fire, ms);
+    // Node cuts off fractions and counts from the last whole millisecond: without this it would fire too early.
+    const timer = setTimeout(fire, Math.ceil(ms) + 1);
     timer.unref();
     return () => clearTimeout(timer);
   },

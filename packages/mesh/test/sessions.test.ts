@@ -78,6 +78,7 @@ test('a kept address is dialled again after each loss, with waits that grow and 
   await turns(20);
   expect(alice.mesh.peers.has(bob.identity.id)).toBe(true);
   bob.mesh.drop(alice.identity.id, 'restart');
+  await turns(20);
   await clock.advance(1_000);
   await turns(20);
   expect(alice.mesh.peers.has(bob.identity.id)).toBe(true);

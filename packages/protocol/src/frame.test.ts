@@ -184,7 +184,7 @@ describe('somebody who can change what was sent', () => {
       write([ask(SHORT)], { route: routeBetween(BOB, ALICE, SESSION), sender: BOB }),
       write([ask(SHORT)], { route: routeBetween(CAROL, BOB, SESSION), sender: CAROL }),
       // Mallory signs as herself what says it is from Alice.
-      write([ask(SHORT)], { sender: CAROL }),
+      { ...write([ask(SHORT)], { sender: CAROL }), sender: ALICE },
     ];
     const honest = new Set(pool.slice(0, -1).map(keyOf));
     const tried = new Map<string, number>();
@@ -293,8 +293,7 @@ const MUTATIONS: Readonly<Record<string, Mutation>> = {
     return { ...frame, plaintext };
   },
   'expected at another place': (frame, _other, random) => ({ ...frame, firstSequence: frame.firstSequence + 1 + Math.floor(random() * 9) }),
-  'taken for another session, recipient or sender': (frame, other) => ({ ...frame, route: other.route }),
-  'taken for another’s': (frame, other) => ({ ...frame, sender: other.sender }),
+  'brought into another session': (frame, other) => ({ ...frame, route: other.route, sender: other.sender }),
   'its route rewritten for the taker': (frame, other) => {
     const plaintext = Buffer.from(frame.plaintext);
     for (const [start] of cuts(plaintext)) plaintext.set(other.route, start + 8);

@@ -8,6 +8,8 @@ export const BODY_BYTES_MAX = 1024 * 1024;
 export const RECORD_BYTES_MAX = BODY_BYTES_MAX + 1024;
 /** Levels of arrays and objects in a body. */
 export const BODY_DEPTH_MAX = 32;
+/** Values in a body: items, members, and the arrays and objects around them. */
+export const BODY_VALUES_MAX = 32_768;
 /** A message older than this when it arrives is refused. */
 export const MESSAGE_AGE_MAX_MS = 60_000;
 /** A message from further in the future than this is refused. */

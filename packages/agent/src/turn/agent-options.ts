@@ -7,6 +7,8 @@ export interface AgentOptions {
   /** Answers of the brain in one turn; the last of them may not call tools. */
   readonly maxSteps: number;
   readonly maxToolCalls: number;
+  /** Tokens, read and written, that the brain reports for one turn; past it, it is not asked again in that turn. */
+  readonly maxTurnTokens: number;
   readonly maxParallelTools: number;
   /** How often one tool may be called with one input in a turn. */
   readonly maxRepeats: number;
@@ -42,6 +44,7 @@ export const AGENT_DEFAULTS: AgentOptions = {
   instructions: '',
   maxSteps: 10,
   maxToolCalls: 64,
+  maxTurnTokens: 500_000,
   maxParallelTools: 8,
   maxRepeats: 3,
   maxToolOutputChars: 16_000,

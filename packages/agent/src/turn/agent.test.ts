@@ -217,6 +217,25 @@ describe('tool calls', () => {
     expect(events.at(-1)).toMatchObject({ type: 'answer' });
   });
 
+  test('that talk on without waiting, whose turn was canceled, do not end the process', async () => {
+    const unhandled: unknown[] = [];
+    const note = (reason: unknown) => unhandled.push(reason);
+    process.on('unhandledRejection', note);
+    const talking = tool('talking', (_, { emit }) => {
+      for (let n = 0; n < 10_000; n += 1) void emit('0123456789');
+      return new Promise<never>(() => {});
+    });
+    await using net = createTestAgent({ brain: new ScriptedBrain(call(['talking'])), tools: [talking] });
+    const stop = new AbortController();
+    const turn = collect(net.ask('go', { signal: stop.signal }), (event) => {
+      if (event.type === 'tool-output') stop.abort();
+    });
+    await expect(turn).rejects.toMatchObject({ code: 'canceled' });
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off('unhandledRejection', note);
+    expect(unhandled).toEqual([]);
+  });
+
   test('that take too long are stopped and the turn goes on', async () => {
     const stopped = Promise.withResolvers<void>();
     const slow = tool('slow', async (_, { signal }) => {
@@ -263,6 +282,21 @@ describe('a brain', () => {
     const events = await collect(net.ask('go'));
     expect(events.at(-1)).toMatchObject({ type: 'error', code: 'too-large', message: expect.stringContaining('4 steps') });
     expect(runs).toBe(3);
+  });
+
+  test('that has used up the tokens of a turn is not asked again, and what its tools did is kept', async () => {
+    const brain = new ScriptedBrain((request) => [
+      { type: 'tool-call', call: { id: '1', name: 'tick', input: { n: request.messages.length } } },
+      { type: 'finish', reason: 'tool-calls', usage: { inputTokens: 300, outputTokens: 100 } },
+    ]);
+    await using net = createTestAgent({ brain, tools: [tool('tick', () => 1)], options: { maxTurnTokens: 1_000 } });
+    expect((await collect(net.ask('go'))).at(-1)).toMatchObject({
+      type: 'error',
+      code: 'too-large',
+      message: expect.stringContaining('1200 tokens'),
+    });
+    expect(brain.requests).toHaveLength(3);
+    expect(net.messages().filter((message) => message.role === 'tool')).toHaveLength(3);
   });
 
   test('that hangs and ignores its signal ends by the deadline', async () => {

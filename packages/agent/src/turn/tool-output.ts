@@ -46,10 +46,14 @@ export class DeltaRelay {
 
   emit(delta: string): Promise<void> {
     const room = this.#maxChars - this.#taken;
-    if (this.#closed || room <= 0) return this.#sending ?? Promise.resolve();
+    // A turn of the event loop, or a tool that talks without end would let nothing else run.
+    if (this.#closed || room <= 0) return this.#sending ?? new Promise((resolve) => setImmediate(resolve));
     this.#taken += delta.length;
     this.#waiting += delta.length < room ? delta : `${delta.slice(0, room)}\n[more output is not shown]`;
-    this.#sending ??= this.#drain();
+    if (this.#sending === undefined) {
+      this.#sending = this.#drain();
+      this.#sending.catch(() => undefined); // A tool that does not wait must not end the process with a reader gone.
+    }
     return this.#sending;
   }
 

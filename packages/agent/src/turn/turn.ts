@@ -51,6 +51,7 @@ export class Turn {
   readonly #sources = new Set<string>();
   #entries: readonly SessionEntry[] = [];
   #tainted = false;
+  #tokens = 0;
 
   constructor(parts: TurnParts) {
     this.#parts = parts;
@@ -75,6 +76,7 @@ export class Turn {
       const step = await this.#step(this.#request(facts), number === options.maxSteps);
       if (step.outcomes.length === 0) return this.#answer(step);
       await this.#keep(step);
+      if (this.#tokens >= options.maxTurnTokens) throw tooManyTokens(this.#tokens, options.maxTurnTokens);
     }
     throw tooManySteps(options.maxSteps);
   }
@@ -127,6 +129,7 @@ export class Turn {
           calls.push(this.#calls.start(part.call, seen));
           break;
         case 'finish': {
+          this.#tokens += (part.usage?.inputTokens ?? 0) + (part.usage?.outputTokens ?? 0);
           const outcomes = (await untilAborted(Promise.all(calls), signal)).map(orThrow);
           return { text, outcomes, reason: part.reason };
         }
@@ -170,6 +173,13 @@ function tooManySteps(maxSteps: number): SkeinError {
   return new SkeinError(`No answer after ${maxSteps} steps, the most one turn may take: ask for less at once`, {
     code: 'too-large',
   });
+}
+
+function tooManyTokens(tokens: number, maxTokens: number): SkeinError {
+  return new SkeinError(
+    `No answer after ${tokens} tokens; one turn may take ${maxTokens} (agent.maxTurnTokens): ask for less at once`,
+    { code: 'too-large' },
+  );
 }
 
 function tooLong(maxChars: number): SkeinError {

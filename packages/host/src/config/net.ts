@@ -47,7 +47,10 @@ const share = z.strictObject({
 export const netConfig = z.strictObject({
   enabled: z.boolean().default(true).describe('Listen for peers and dial them.'),
   instanceName: nodeName.optional().describe('VoleNet\'s word for "name"; give one of the two.').meta({ example: 'my-node' }),
-  role: z.enum(['coordinator', 'worker', 'peer']).default('peer').describe('A label for people; it grants nothing.'),
+  role: z
+    .enum(['coordinator', 'worker', 'peer'])
+    .default('peer')
+    .describe('A note for people; it grants nothing, and nothing depends on it.'),
   host: z.string().min(1).default('0.0.0.0').describe('Address to listen on; 127.0.0.1 keeps the node to this machine.'),
   port: port.default(9700).describe('Port to listen on; 0 lets the system choose.'),
   hostname: z.string().min(1).optional().describe('Host name told to peers.').meta({ example: 'node.example.org' }),
@@ -64,7 +67,7 @@ export const netConfig = z.strictObject({
   peers: z.array(peer).max(1_000).default([]).describe('Nodes to dial, and to keep connected.'),
   share: share.prefault({}).describe('What this node offers.'),
   maxConnections: z.int().min(1).max(100_000).default(1_000).describe('Inbound connections at one time.'),
-  authTimeoutMs: z.int().min(100).max(60_000).default(5_000).describe('How long a connection may take to prove its key.'),
+  authTimeoutMs: z.int().min(100).max(60_000).default(5_000).describe('How long a connection may take to prove its key; 5 seconds at most count.'),
   maxMessagesPerSecond: z
     .int()
     .min(1)

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { brainConfig, PROVIDER_IDS, toolsConfig } from '@skein/adapters';
 import { AGENT_DEFAULTS } from '@skein/agent';
 import { z } from 'zod';
@@ -13,6 +14,11 @@ const agentConfig = z.strictObject({
     .describe('More for the model: who the agent is, how it should answer.'),
   maxIterations: z.int().min(1).max(200).default(AGENT_DEFAULTS.maxSteps).describe('Rounds of brain and tools in one turn.'),
   maxToolCalls: z.int().min(1).max(1_000).default(AGENT_DEFAULTS.maxToolCalls).describe('Tool calls in one turn.'),
+  maxTurnTokens: z
+    .int()
+    .min(1)
+    .default(AGENT_DEFAULTS.maxTurnTokens)
+    .describe('Tokens in one turn, read and written; past it, the model is not asked again.'),
   confirmBeforeAct: z
     .boolean()
     .default(AGENT_DEFAULTS.confirmBeforeAct)
@@ -29,7 +35,11 @@ const agentConfig = z.strictObject({
 
 const pageConfig = z.strictObject({
   enabled: z.boolean().default(true).describe('Serve the page and its API.'),
-  host: z.string().min(1).default('127.0.0.1').describe('Address to serve it on.'),
+  host: z
+    .string()
+    .refine((host) => host === 'localhost' || isIP(host) !== 0, { error: 'expected an IP address or "localhost"' })
+    .default('127.0.0.1')
+    .describe('Address to serve it on, at the port of the node; 0.0.0.0 for every address of this machine.'),
   allowedHosts: z
     .array(z.string().min(1).max(255))
     .max(64)

@@ -89,18 +89,20 @@ function remoteTool(peer: Peer, descriptor: ToolDescriptor): Tool {
     peer: { name: peer.name, id: peer.id },
     untrusted: true,
     async run(input, context): Promise<Json> {
-      if (typeof input !== 'object' || input === null || Array.isArray(input)) {
-        throw new SkeinError(`${descriptor.name} takes an object`, { code: 'invalid' });
-      }
+      if (!isRecord(input)) throw new SkeinError(`${descriptor.name} takes an object`, { code: 'invalid' });
       const { output } = await peer.call(
         toolsCall,
-        { tool: descriptor.name, input: { ...input } },
+        { tool: descriptor.name, input },
         { signal: context.signal, timeoutMs: CALL_TIMEOUT_MS, onPart: ({ delta }) => context.emit(delta) },
       );
       // Proven: it came out of JSON.parse.
       return (output ?? null) as Json;
     },
   };
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** What a definition is, in 32 bytes: all that a model or a person would decide by. */

@@ -1,14 +1,17 @@
-import type { Tool, ToolSet } from '@skein/agent';
+import { DeltaRelay, type Tool, type ToolSet } from '@skein/agent';
 import type { Mesh, Router } from '@skein/mesh';
 import { type PeerId, SkeinError, toolsCall, toolsChanged, toolsList } from '@skein/protocol';
 import type { HostEvent } from '../events.ts';
+
+/** Characters of partial output of one call that are passed on. */
+const PARTIAL_OUTPUT_CHARS_MAX = 1_000_000;
 
 export interface ShareToolsParts {
   readonly tools: ToolSet;
   /** Names of local tools that are for this node's own agent alone. */
   readonly keptBack: ReadonlySet<string>;
   readonly router: Router;
-  readonly mesh: () => Mesh;
+  readonly mesh: Mesh;
   /** Whether this peer may use this tool of ours, by its plain name. */
   readonly maySee: (peer: PeerId, tool: string) => boolean;
   readonly onEvent: (event: HostEvent) => void;
@@ -38,6 +41,7 @@ export class ShareTools {
     router.serve(toolsCall, async ({ tool: name, input }, context) => {
       const tool = this.#find(context.peer.id, name);
       const startedAtMs = parts.monotonicMs();
+      const relay = new DeltaRelay({ send: (delta) => context.emit({ delta }), maxChars: PARTIAL_OUTPUT_CHARS_MAX });
       let ok = false;
       try {
         const output = await tool.run(input, {
@@ -45,10 +49,11 @@ export class ShareTools {
             return context.signal;
           },
           caller: context.peer.id,
-          emit: (delta) => context.emit({ delta }),
+          emit: (delta) => relay.emit(delta),
         });
+        await relay.close();
         ok = true;
-        return { output };
+        return { output: output ?? null };
       } finally {
         this.#told(context.peer, tool, ok, parts.monotonicMs() - startedAtMs);
       }
@@ -57,7 +62,7 @@ export class ShareTools {
 
   /** Tells every peer that what it may use has changed. */
   announce(): void {
-    for (const peer of this.#parts.mesh().peers.values()) peer.publish(toolsChanged, {});
+    for (const peer of this.#parts.mesh.peers.values()) peer.publish(toolsChanged, {});
   }
 
   close(): void {

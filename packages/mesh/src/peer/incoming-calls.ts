@@ -1,7 +1,8 @@
 import {
   BODY_DEPTH_MAX,
+  BODY_VALUES_MAX,
   CREDIT_BYTES,
-  depthWithin,
+  jsonWithin,
   MESSAGE_TYPE,
   type MessageHeader,
   type MessageType,
@@ -255,14 +256,17 @@ function reasonOf({ issues }: z.ZodError): string {
 }
 
 function parseRequest(text: string): { readonly method: string; readonly params: unknown } {
+  if (!jsonWithin(text, BODY_DEPTH_MAX, BODY_VALUES_MAX)) {
+    throw new SkeinError(
+      `The body of the request is nested deeper than ${BODY_DEPTH_MAX} or has more than ${BODY_VALUES_MAX} values`,
+      { code: 'invalid' },
+    );
+  }
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (error) {
     throw new SkeinError('The body of the request is not JSON', { code: 'invalid', cause: error });
-  }
-  if (!depthWithin(value, BODY_DEPTH_MAX)) {
-    throw new SkeinError(`The body of the request is nested deeper than ${BODY_DEPTH_MAX}`, { code: 'invalid' });
   }
   if (typeof value !== 'object' || value === null || !('method' in value) || typeof value.method !== 'string') {
     throw new SkeinError('The body of a request is {"method","params"}', { code: 'invalid' });

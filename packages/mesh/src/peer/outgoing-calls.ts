@@ -2,9 +2,10 @@ import {
   abortReason,
   BODY_BYTES_MAX,
   BODY_DEPTH_MAX,
+  BODY_VALUES_MAX,
   CREDIT_BYTES,
-  depthWithin,
   ERROR_CODES,
+  jsonWithin,
   MESSAGE_TYPE,
   type MessageHeader,
   type Method,
@@ -85,12 +86,14 @@ export class OutgoingCalls {
           retryAfterMs: 100,
         });
       }
+      const { priority = 'interactive' } = options;
+      this.#link.assertRoom(priority);
       const timeoutMs = Math.min(options.timeoutMs ?? DEFAULT_TIMEOUT_MS, 0xffff_ffff);
       const call = ++this.#lastCall;
       const body = JSON.stringify({ method: method.name, params });
       this.#link.send({
         type: MESSAGE_TYPE.request,
-        priority: options.priority ?? 'interactive',
+        priority,
         budgetMs: Math.max(1, Math.ceil(timeoutMs)),
         call,
         trace: options.trace,
@@ -121,9 +124,13 @@ export class OutgoingCalls {
     const pending = this.#pending.get(header.call);
     if (pending === undefined) return;
     try {
-      const value: unknown = JSON.parse(plaintext.toString('utf8', header.bodyStart, header.bodyEnd));
-      if (!depthWithin(value, BODY_DEPTH_MAX))
-        throw new SkeinError(`an answer nested deeper than ${BODY_DEPTH_MAX}`, { code: 'invalid' });
+      const text = plaintext.toString('utf8', header.bodyStart, header.bodyEnd);
+      if (!jsonWithin(text, BODY_DEPTH_MAX, BODY_VALUES_MAX)) {
+        throw new SkeinError(`an answer nested deeper than ${BODY_DEPTH_MAX} or of more than ${BODY_VALUES_MAX} values`, {
+          code: 'invalid',
+        });
+      }
+      const value: unknown = JSON.parse(text);
       if (header.type === MESSAGE_TYPE.part) this.#receivePart(header, pending, value);
       else if (header.type === MESSAGE_TYPE.error) this.#settle(header.call, errorOf(value));
       else this.#receiveResult(header.call, pending, pending.method.result.parse(value));

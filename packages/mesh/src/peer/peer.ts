@@ -7,7 +7,7 @@ import {
   type Method,
   type PeerId,
   type PublicIdentity,
-  type SkeinError,
+  SkeinError,
 } from '@skein/protocol';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
@@ -26,6 +26,8 @@ const RECORD_MS_MAX = 60_000;
 const LOOK_AGAIN_MS = 3_000;
 /** Characters of the reason a goodbye gives. */
 const REASON_CHARS_MAX = 500;
+/** Bytes of the body of a credit, ping or goodbye. */
+const CONTROL_BYTES_MAX = 4_096;
 
 const smallNumber = z.number().int().nonnegative();
 const goodbye = z.object({ message: z.string().max(REASON_CHARS_MAX) });
@@ -219,5 +221,7 @@ export class Peer {
 }
 
 function bodyOf(header: MessageHeader, plaintext: Buffer): unknown {
+  if (header.bodyEnd - header.bodyStart > CONTROL_BYTES_MAX)
+    throw new SkeinError('A control message is too long', { code: 'too-large' });
   return JSON.parse(plaintext.toString('utf8', header.bodyStart, header.bodyEnd));
 }

@@ -1,4 +1,4 @@
-import { BODY_BYTES_MAX, type OutgoingMessage, PRIORITY, SkeinError } from '@skein/protocol';
+import { BODY_BYTES_MAX, type OutgoingMessage, PRIORITY, type Priority, SkeinError } from '@skein/protocol';
 
 /** Bytes of bodies that may wait for one peer. */
 const QUEUE_BYTES_MAX = 8 * 1024 * 1024;
@@ -24,17 +24,26 @@ export class SendQueue {
         },
       );
     }
-    // Twice the room for control: what makes room must be able to pass.
-    const share = message.priority === 'control' ? 2 : 1;
-    if (this.#bytes + message.bodyBytes > share * QUEUE_BYTES_MAX || this.count >= share * QUEUE_MESSAGES_MAX) {
-      throw new SkeinError(`${this.count} messages (${this.#bytes} bytes) wait for this peer already; try again later`, {
-        code: 'busy',
-        retryAfterMs: RETRY_AFTER_MS,
-      });
-    }
+    this.assertRoom(message.priority);
     this.#lanes[PRIORITY[message.priority]]?.push(message);
     this.#bytes += message.bodyBytes;
     this.count += 1;
+  }
+
+  /**
+   * Throws when nothing of this priority can be taken now, whatever its size: a body that would be refused need not be
+   * made first.
+   * @throws SkeinError `busy`.
+   */
+  assertRoom(priority: Priority): void {
+    // Twice the room for control: what makes room must be able to pass.
+    const share = priority === 'control' ? 2 : 1;
+    // The largest body still fits below the bound.
+    if (this.#bytes <= share * QUEUE_BYTES_MAX - BODY_BYTES_MAX && this.count < share * QUEUE_MESSAGES_MAX) return;
+    throw new SkeinError(`${this.count} messages (${this.#bytes} bytes) wait for this peer already; try again later`, {
+      code: 'busy',
+      retryAfterMs: RETRY_AFTER_MS,
+    });
   }
 
   /** The next messages in order: at least one when any waits, then up to these bounds. */

@@ -1,0 +1,115 @@
+import { randomBytes } from 'node:crypto';
+import type { ToolSet } from '@skein/agent';
+import {
+  type AuditLog,
+  authorize,
+  createWebSocketTransport,
+  Invites,
+  KnownNodes,
+  Mesh,
+  type MeshEvent,
+  Router,
+  systemClock,
+  type TrustStore,
+} from '@skein/mesh';
+import type { Identity } from '@skein/protocol';
+import type { Logger } from 'pino';
+import { Authority } from './authority.ts';
+import type { NodeConfig } from './config/load-config.ts';
+import type { DataDir } from './data-dir.ts';
+import type { HostEvent } from './events.ts';
+import { KnownTools } from './features/known-tools.ts';
+import { RemoteTools } from './features/remote-tools.ts';
+import { ShareTools } from './features/share-tools.ts';
+import { Sparingly } from './sparingly.ts';
+
+/** Requests of one peer being worked on at once. */
+const CALLS_PER_PEER_MAX = 1_024;
+/** Refused requests that are recorded: a peer that asks for what it may not have must not fill the disk. */
+const REFUSALS_PER_MINUTE = 1_200;
+
+/** A node's place among its peers: who may do what, the sessions, and the features that live on them. */
+export interface NodeNetwork {
+  readonly authority: Authority;
+  readonly mesh: Mesh;
+  readonly share: ShareTools;
+  readonly remote: RemoteTools;
+}
+
+export interface NodeNetworkParts {
+  readonly name: string;
+  readonly identity: Identity;
+  readonly dir: DataDir;
+  /** The `net` section as it is now: it may be reloaded. */
+  readonly net: () => NodeConfig['net'];
+  readonly trust: TrustStore;
+  readonly audit: AuditLog;
+  readonly log: Logger;
+  readonly tools: ToolSet;
+  /** Names of local tools that are for this node's own agent alone. */
+  readonly keptBack: ReadonlySet<string>;
+  readonly onMeshEvent: (event: MeshEvent) => void;
+  readonly onEvent: (event: HostEvent) => void;
+}
+
+/** Puts mesh and features together and gives them to the stack to close. Nothing is dialled yet. */
+export function openNodeNetwork(parts: NodeNetworkParts, stack: AsyncDisposableStack): NodeNetwork {
+  const { tools, onEvent, audit } = parts;
+  const authority = createAuthority(parts);
+  const refusals = new Sparingly({ maxPerMinute: REFUSALS_PER_MINUTE, monotonicMs: systemClock.monotonicMs });
+  const router = new Router([
+    authorize({
+      decide: (peer, grant) => authority.decide(peer, grant),
+      onRefused: (peer, method, reason) => {
+        const left = refusals.admit();
+        if (left === undefined) return;
+        const more = left === 0 ? {} : { count: left };
+        audit.append({ event: 'refused', peer: peer.id, name: peer.name, method, reason, ...more });
+      },
+    }),
+  ]);
+  const mesh = stack.use(createMesh(parts, authority, router));
+  const share = new ShareTools({
+    tools,
+    keptBack: parts.keptBack,
+    router,
+    mesh,
+    maySee: (peer, tool) => authority.decide(peer, 'tools', tool).allowed,
+    monotonicMs: systemClock.monotonicMs,
+    onEvent,
+    onServed: (call) => audit.append({ event: 'tool-served', ...call }),
+  });
+  stack.defer(() => share.close());
+  const known = new KnownTools(parts.dir.knownTools);
+  const remote = new RemoteTools({ tools, router, peerOf: (id) => mesh.peers.get(id), known, onEvent });
+  return { authority, mesh, share, remote };
+}
+
+function createAuthority({ dir, trust, net, audit, log }: NodeNetworkParts): Authority {
+  return new Authority({
+    trust,
+    invites: new Invites({ directory: dir.invites, now: systemClock.now }),
+    known: new KnownNodes({ path: dir.knownNodes }),
+    net,
+    onPaired: (record) => {
+      audit.append({ event: 'paired', peer: record.identity.id, name: record.name });
+      log.info({ peer: record.identity.id, name: record.name, trust: record.trust }, 'peer joined by invitation');
+    },
+  });
+}
+
+function createMesh({ identity, name, net, log, onMeshEvent }: NodeNetworkParts, authority: Authority, router: Router): Mesh {
+  return new Mesh({
+    identity,
+    name,
+    boot: randomBytes(16).toString('hex'),
+    gatekeeper: authority,
+    transports: [createWebSocketTransport()],
+    router,
+    limits: { maxConcurrentCalls: CALLS_PER_PEER_MAX, maxMessagesPerSecond: net().maxMessagesPerSecond },
+    clock: systemClock,
+    random: Math.random,
+    onEvent: onMeshEvent,
+    onInternalError: (error, method) => log.error({ method, error: error.message, cause: error.cause }, 'a handler failed'),
+  });
+}

@@ -1,0 +1,217 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { NodeEvent } from '@skein/gateway';
+import { formatTrustLine, loadOrCreateIdentity, parseTrustLine, type TrustOptions } from '@skein/mesh';
+import { formatKeyLine } from '@skein/protocol';
+import type { Load, LoadResult, NodeMessage, NodeRequest, NodeSettings, NodeStats } from './messages.ts';
+
+const PROGRAM = fileURLToPath(new URL('./node-process.ts', import.meta.url));
+const TOOLS = `import { defineTool } from '@skein/agent';
+import { z } from 'zod';
+
+const text = z.object({ text: z.string() });
+export const echo = defineTool({ name: 'echo', description: 'Gives its input back.', effect: 'read', input: text, run: (input) => input });
+export const size = defineTool({
+  name: 'size',
+  description: 'How long its input is.',
+  effect: 'read',
+  input: text,
+  run: (input) => ({ length: input.text.length }),
+});
+export const hang = defineTool({
+  name: 'hang',
+  description: 'Never answers.',
+  effect: 'read',
+  input: text,
+  run: (_input, { signal }) => new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+});
+`;
+
+/** An event of a node and when its process saw it. */
+export interface SeenEvent {
+  readonly event: NodeEvent;
+  readonly atMs: number;
+}
+
+/** A directory for the nodes of one test; what still runs is killed when it goes. */
+export class FaultNodes implements AsyncDisposable {
+  readonly root = mkdtempSync(path.join(tmpdir(), 'skein-faults-'));
+  readonly #nodes: FaultNode[] = [];
+
+  /** A node that is not started yet. `namespace` runs it in that network namespace, `host` is where it listens there. */
+  make(name: string, options: Partial<Pick<NodeSettings, 'net'>> & { readonly namespace?: string } = {}): FaultNode {
+    const node = new FaultNode(name, path.join(this.root, name), options);
+    this.#nodes.push(node);
+    return node;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#nodes.map((node) => node.kill()));
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
+
+/** One node in a process of its own, to be stopped, killed and started again. */
+export class FaultNode {
+  readonly name: string;
+  readonly dataDir: string;
+  readonly #options: Partial<Pick<NodeSettings, 'net'>> & { readonly namespace?: string };
+  readonly #events: SeenEvent[] = [];
+  readonly #waiting = new Set<(seen: SeenEvent) => void>();
+  readonly #answers = new Map<number, (message: Extract<NodeMessage, { type: 'answer' }>) => void>();
+  #child: ChildProcess | undefined;
+  #requests = 0;
+  port = 0;
+
+  constructor(name: string, dataDir: string, options: Partial<Pick<NodeSettings, 'net'>> & { readonly namespace?: string }) {
+    this.name = name;
+    this.dataDir = dataDir;
+    this.#options = options;
+    mkdirSync(path.join(dataDir, 'tools'), { recursive: true, mode: 0o700 });
+    writeFileSync(path.join(dataDir, 'tools', 'tools.ts'), TOOLS);
+  }
+
+  get keyLine(): string {
+    return formatKeyLine(loadOrCreateIdentity(path.join(this.dataDir, 'key')), this.name);
+  }
+
+  get url(): string {
+    return `ws://127.0.0.1:${this.port}`;
+  }
+
+  get pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error(`${this.name} does not run`);
+    return pid;
+  }
+
+  /** Puts these keys into its trust file, in place of what is there, by one rename as an editor does. */
+  trusts(...lines: readonly (readonly [string, Partial<TrustOptions>])[]): void {
+    const file = path.join(this.dataDir, 'authorized_peers');
+    const text = lines.map(([line, options]) => `${formatTrustLine({ ...parseTrustLine(line), ...options })}\n`).join('');
+    writeFileSync(`${file}.next`, text, { mode: 0o600 });
+    renameSync(`${file}.next`, file);
+  }
+
+  /** Starts it, or starts it again on the port it had. */
+  async start(): Promise<void> {
+    const settings = { name: this.name, dataDir: this.dataDir, port: this.port, ...this.#options };
+    const { namespace } = this.#options;
+    const inside =
+      namespace === undefined
+        ? {}
+        : { execPath: 'ip', execArgv: ['netns', 'exec', namespace, process.execPath, '--conditions=skein-source'] };
+    const child = fork(PROGRAM, [JSON.stringify(settings)], {
+      execArgv: ['--conditions=skein-source'],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      ...inside,
+    });
+    this.#child = child;
+    const ready = Promise.withResolvers<void>();
+    child.on('message', (message: NodeMessage) => {
+      if (message.type === 'ready') {
+        this.port = message.port;
+        ready.resolve();
+      } else if (message.type === 'event') this.#saw(message);
+      else {
+        this.#answers.get(message.id)?.(message);
+        this.#answers.delete(message.id);
+      }
+    });
+    child.once('exit', (code, signal) => {
+      ready.reject(new Error(`${this.name} ended with ${code ?? signal}`));
+      for (const [id, settle] of this.#answers) settle({ type: 'answer', id, error: `${this.name} ended` });
+      this.#answers.clear();
+    });
+    await ready.promise;
+  }
+
+  /** Ends it as a crash does. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    this.#child = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  }
+
+  /** Holds it still, as a machine that sleeps; it keeps its sockets. */
+  freeze(): void {
+    process.kill(this.pid, 'SIGSTOP');
+  }
+
+  thaw(): void {
+    process.kill(this.pid, 'SIGCONT');
+  }
+
+  load(load: Load): Promise<LoadResult> {
+    return this.#ask<LoadResult>({ type: 'load', ...load });
+  }
+
+  stats(): Promise<NodeStats> {
+    return this.#ask<NodeStats>({ type: 'stats' });
+  }
+
+  /** The first event since a moment, seen already or coming, of the type and with this peer's name. */
+  event<T extends NodeEvent['type']>(
+    type: T,
+    options: { readonly name?: string; readonly sinceMs: number },
+  ): Promise<SeenEvent> {
+    const isWanted = ({ event, atMs }: SeenEvent) =>
+      event.type === type &&
+      atMs >= options.sinceMs &&
+      (options.name === undefined || ('name' in event && event.name === options.name));
+    const seen = this.#events.find(isWanted);
+    if (seen !== undefined) return Promise.resolve(seen);
+    return new Promise((resolve) => {
+      const look = (next: SeenEvent) => {
+        if (!isWanted(next)) return;
+        this.#waiting.delete(look);
+        resolve(next);
+      };
+      this.#waiting.add(look);
+    });
+  }
+
+  /** How often it said so since a moment. */
+  count(type: NodeEvent['type'], sinceMs: number): number {
+    return this.#events.filter(({ event, atMs }) => event.type === type && atMs >= sinceMs).length;
+  }
+
+  #saw(seen: SeenEvent): void {
+    this.#events.push(seen);
+    for (const look of this.#waiting) look(seen);
+  }
+
+  #ask<T>(request: { readonly type: 'stats' } | ({ readonly type: 'load' } & Load)): Promise<T> {
+    const id = ++this.#requests;
+    return new Promise((resolve, reject) => {
+      this.#answers.set(id, ({ result, error }) => {
+        // Proven: node-process.ts answers each request with its own kind of result.
+        if (error === undefined) resolve(result as T);
+        else reject(new Error(error));
+      });
+      const message: NodeRequest = { id, ...request };
+      this.#child?.send(message);
+    });
+  }
+}
+
+/** A started node `worker`, a started node `boss` that dials it at `url`, and the worker's tools seen by the boss. */
+export async function startFaultPair(
+  nodes: FaultNodes,
+  urlOf: (worker: FaultNode) => Promise<string> | string = ({ url }) => url,
+): Promise<{ readonly worker: FaultNode; readonly boss: FaultNode }> {
+  const [worker, boss] = [nodes.make('worker'), nodes.make('boss')];
+  worker.trusts([boss.keyLine, { trust: 'tool' }]);
+  await worker.start();
+  boss.trusts([worker.keyLine, { url: await urlOf(worker) }]);
+  await boss.start();
+  await boss.event('tools-changed', { sinceMs: 0 });
+  return { worker, boss };
+}

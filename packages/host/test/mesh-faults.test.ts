@@ -1,0 +1,190 @@
+import { ChaosProxy } from '@skein/testing';
+import { describe, expect, test } from 'vitest';
+import { type FaultNode, FaultNodes, startFaultPair } from './faults/fault-node.ts';
+
+const MIB = 1024 * 1024;
+const ECHO = { tool: 'worker/echo', bodyBytes: 600, timeoutMs: 5_000 };
+/** What a call may end with while its peer is away; anything else would be a fault of our own. */
+const AWAY = ['unavailable', 'deadline-exceeded', 'busy', 'not-found'];
+
+describe.concurrent('two nodes in processes of their own', { timeout: 90_000 }, () => {
+  test('call each other through a line that slices, delays and is slow, and lose nothing', async () => {
+    await using line = await startLine(11);
+    for (const [name, weather] of Object.entries({
+      'one byte at a time': { sliceBytes: 1 },
+      'pieces of up to 100 bytes': { sliceBytes: 100 },
+      'half a second late, give or take': { delayMs: 300, jitterMs: 400 },
+      '64 kB/s': { bytesPerSecond: 64_000 },
+    })) {
+      line.proxy.weather = weather;
+      const result = await line.boss.load({ ...ECHO, inFlight: 4, durationMs: 2_000, timeoutMs: 10_000 });
+      expect(result.failures, name).toEqual({});
+      expect(result.answered, name).toBeGreaterThan(4);
+    }
+    expect(line.proxy.accepted, 'on one connection').toBe(1);
+  });
+
+  test('carry a message that takes longer than the silence of a dead peer, on a line that is that slow', async () => {
+    await using line = await startLine(12);
+    line.proxy.weather = { bytesPerSecond: 50_000 };
+    const load = { tool: 'worker/size', inFlight: 1, durationMs: 1, bodyBytes: 900_000, timeoutMs: 60_000 };
+    const result = await line.boss.load(load);
+    expect(result).toMatchObject({ answered: 1, failures: {} });
+    expect(result.p50Ms).toBeGreaterThan(15_000);
+    expect(line.proxy.accepted, 'on one connection').toBe(1);
+  });
+
+  test('come back after every reset, and each call ends by its deadline', async () => {
+    await using line = await startLine(13);
+    const sinceMs = Date.now();
+    const load = line.boss.load({ ...ECHO, inFlight: 16, durationMs: 6_000, timeoutMs: 2_000 });
+    let resets = 0;
+    for (; Date.now() - sinceMs < 4_000; resets += 1) {
+      const resetAtMs = Date.now();
+      line.proxy.reset();
+      await line.boss.event('peer-left', { sinceMs: resetAtMs });
+      await toolsBack(line.boss);
+    }
+    const result = await load;
+    expect(Object.keys(result.failures).filter((code) => !AWAY.includes(code))).toEqual([]);
+    expect(result.answered).toBeGreaterThan(50);
+    expect(result.worstFailureMs).toBeLessThan(2_500);
+    expect(resets).toBeGreaterThan(2);
+    expect(line.proxy.accepted, 'no storm of dials').toBeLessThan(5 * (resets + 2));
+    await toolsBack(line.boss);
+    expect((await line.boss.load({ ...ECHO, inFlight: 4, durationMs: 500 })).failures).toEqual({});
+    process.stdout.write(`resets ${JSON.stringify([resets, line.proxy.accepted, result])}\n`);
+  });
+
+  test.each(['both', 'to-target', 'to-client'] as const)(
+    'notice within 15 s that a line swallows what goes %s, and are back when it heals',
+    async (cut) => {
+      await using line = await startLine(14);
+      expect((await line.boss.load({ ...ECHO, inFlight: 4, durationMs: 200 })).failures).toEqual({});
+      const hung = line.boss.load({ tool: 'worker/hang', inFlight: 4, durationMs: 1, bodyBytes: 1, timeoutMs: 60_000 });
+      const cutAtMs = Date.now();
+      line.proxy.weather = { cut };
+      const left = [line.boss, line.worker].map((node) => node.event('peer-left', { sinceMs: cutAtMs }));
+      const noticed = (await Promise.all(left)).map(({ atMs }) => atMs - cutAtMs);
+      process.stdout.write(`half-open ${cut} ${noticed}\n`);
+      expect(Math.max(...noticed)).toBeLessThanOrEqual(15_000);
+      expect(await hung).toMatchObject({ answered: 0, failures: { unavailable: 4 } });
+      const healedAtMs = Date.now();
+      line.proxy.weather = {};
+      line.proxy.reset();
+      const back = await line.boss.event('peer-joined', { sinceMs: healedAtMs });
+      expect(back.atMs - healedAtMs).toBeLessThan(10_000);
+    },
+  );
+
+  test('a peer that is held still costs its sender at most 32 MiB, is told of as busy, and is let go', async () => {
+    await using nodes = new FaultNodes();
+    const { worker, boss } = await startFaultPair(nodes);
+    const load = { tool: 'worker/size', inFlight: 64, bodyBytes: 500_000, timeoutMs: 30_000 };
+    // The room for the garbage that sending makes is not the stopped peer's: it is there before.
+    let before = 0;
+    for (let grown = true; grown; ) {
+      await boss.load({ ...load, durationMs: 1_500 });
+      const { rssBytes } = await boss.stats();
+      grown = rssBytes > before + 4 * MIB;
+      before = Math.max(before, rssBytes);
+    }
+    const frozenAtMs = Date.now();
+    worker.freeze();
+    const pushing = boss.load({ ...load, durationMs: 14_000 });
+    const gone = boss.event('peer-left', { sinceMs: frozenAtMs, name: 'worker' });
+    let peak = 0;
+    let isGone = false;
+    void gone.then(() => {
+      isGone = true;
+    });
+    while (!isGone) peak = Math.max(peak, (await boss.stats()).rssBytes);
+    const goneAfterMs = (await gone).atMs - frozenAtMs;
+    const result = await pushing;
+    worker.thaw();
+    process.stdout.write(
+      `frozen ${JSON.stringify({ growth: (peak - before) / MIB, goneAfterMs, failures: result.failures })}\n`,
+    );
+    expect(peak - before).toBeLessThan(32 * MIB);
+    expect(goneAfterMs).toBeGreaterThan(9_000);
+    expect(goneAfterMs).toBeLessThan(13_000);
+    expect(result.failures.busy).toBeGreaterThan(64);
+    expect(Object.keys(result.failures).filter((code) => !AWAY.includes(code))).toEqual([]);
+    const back = await boss.event('peer-joined', { sinceMs: frozenAtMs, name: 'worker' });
+    expect(back.atMs).toBeGreaterThan(frozenAtMs);
+  });
+
+  test('a peer that is killed is seen to leave at once, its calls end at once, and it is back after its restart', async () => {
+    await using nodes = new FaultNodes();
+    const { worker, boss } = await startFaultPair(nodes);
+    for (let round = 0; round < 3; round += 1) {
+      const hung = boss.load({ tool: 'worker/hang', inFlight: 20, durationMs: 1, bodyBytes: 1, timeoutMs: 60_000 });
+      await boss.stats();
+      const killedAtMs = Date.now();
+      await worker.kill();
+      const left = await boss.event('peer-left', { sinceMs: killedAtMs, name: 'worker' });
+      const ended = await hung;
+      expect(left.atMs - killedAtMs).toBeLessThan(1_000);
+      expect(Date.now() - killedAtMs).toBeLessThan(1_500);
+      expect(ended.answered).toBe(0);
+      const restartedAtMs = Date.now();
+      await worker.start();
+      await boss.event('peer-joined', { sinceMs: restartedAtMs, name: 'worker' });
+      await toolsBack(boss);
+      expect((await boss.load({ ...ECHO, inFlight: 4, durationMs: 100 })).failures).toEqual({});
+      process.stdout.write(`kill ${left.atMs - killedAtMs} back ${Date.now() - restartedAtMs}\n`);
+    }
+  });
+
+  test.each([
+    ['revoked', { trust: 'tool', revoked: true } as const],
+    ['taken out of the file', undefined],
+  ])(
+    'a key that is %s in the middle of its calls gets nothing more within 2 s, and does not come back',
+    async (_name, options) => {
+      await using nodes = new FaultNodes();
+      const { worker, boss } = await startFaultPair(nodes);
+      const calls = boss.load({ ...ECHO, inFlight: 32, durationMs: 4_000 });
+      await boss.stats();
+      const revokedAtMs = Date.now();
+      worker.trusts(...(options === undefined ? [] : [[boss.keyLine, options] as const]));
+      const left = await Promise.all([boss, worker].map((node) => node.event('peer-left', { sinceMs: revokedAtMs })));
+      const result = await calls;
+      process.stdout.write(
+        `revoked ${JSON.stringify({ last: result.lastAnsweredAtMs - revokedAtMs, left: left.map(({ atMs }) => atMs - revokedAtMs) })}\n`,
+      );
+      for (const { atMs } of left) expect(atMs - revokedAtMs).toBeLessThan(2_000);
+      expect(result.lastAnsweredAtMs - revokedAtMs).toBeLessThan(2_000);
+      const refused = await boss.event('peer-problem', { sinceMs: left[0]?.atMs ?? 0 });
+      expect(refused.event).toMatchObject({ problem: expect.stringMatching(/trust|revoked/) });
+      expect(boss.count('peer-joined', revokedAtMs)).toBe(0);
+      expect((await worker.stats()).peers.filter(({ state }) => state === 'connected')).toEqual([]);
+    },
+  );
+});
+
+interface Line extends AsyncDisposable {
+  readonly proxy: ChaosProxy;
+  readonly worker: FaultNode;
+  readonly boss: FaultNode;
+}
+
+/** A pair with a proxy between them. */
+async function startLine(seed: number): Promise<Line> {
+  await using stack = new AsyncDisposableStack();
+  const nodes = stack.use(new FaultNodes());
+  let proxy: ChaosProxy | undefined;
+  const pair = await startFaultPair(nodes, async (worker) => {
+    proxy = stack.use(await ChaosProxy.start(worker.port, { seed }));
+    return proxy.url;
+  });
+  if (proxy === undefined) throw new Error('no proxy was started');
+  const kept = stack.move();
+  return { ...pair, proxy, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/** Resolves when the worker's tools are there again: they come a moment after it. */
+async function toolsBack(boss: FaultNode): Promise<void> {
+  const load = { ...ECHO, inFlight: 1, durationMs: 1 };
+  while ((await boss.load(load)).answered === 0);
+}
