@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
 
 const KEPT_OUTPUT_CHARACTERS = 200_000;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 /**
  * Runs a command to its end and gives `{ code, output }`, output being the end of both its streams.
+ * A signal that ends this process ends the command first: left behind, it would work on in what the next start sets up.
  * @param {string} command
  * @param {readonly string[]} args
  * @param {{ cwd: string }} options
@@ -21,10 +23,25 @@ export function runCommand(command, args, { cwd }) {
         output = (output + text).slice(-KEPT_OUTPUT_CHARACTERS);
       });
     }
-    child.on('error', reject);
-    child.on('close', (code, signal) =>
-      resolve({ code: code ?? 1, output: signal ? `${output}\nended by ${signal}` : output }),
-    );
+    let stoppedBy;
+    const passOn = (signal) => {
+      stoppedBy = signal;
+      child.kill(signal);
+    };
+    const forget = () => {
+      for (const name of SIGNALS) process.off(name, passOn);
+    };
+    for (const name of SIGNALS) process.on(name, passOn);
+    child.on('error', (error) => {
+      forget();
+      reject(error);
+    });
+    child.on('close', (code, signal) => {
+      forget();
+      // Nothing listens any more, so this is the end: a step that was stopped is not told as one that failed.
+      if (stoppedBy !== undefined) process.kill(process.pid, stoppedBy);
+      else resolve({ code: code ?? 1, output: signal ? `${output}\nended by ${signal}` : output });
+    });
   });
 }
 

@@ -60,25 +60,39 @@ function isTreeAsLocked(root, lock) {
   );
 }
 
+// npm's own waits make a minute of silence where there is no network.
+const RETRIES = [
+  '--fetch-retries=3',
+  '--fetch-retry-factor=3',
+  '--fetch-retry-mintimeout=1000',
+  '--fetch-retry-maxtimeout=9000',
+];
+
 async function install(root) {
   const lock = readFileSync(path.join(root, 'package-lock.json'));
   // At level `error` npm does not repeat for each package that the Node here is older than the one we bring.
-  await step('Installing packages', 'Is the network there? `npm ping` tells', () =>
-    runNpm(['ci', '--loglevel=error'], { cwd: root }),
-  );
+  await step('Installing packages', adviseInstall, () => runNpm(['ci', '--loglevel=error', ...RETRIES], { cwd: root }));
   writeFileSync(path.join(root, 'node_modules', '.skein-setup'), stampOf(lock));
 }
 
 async function buildPage(root) {
-  await step('Building the page', 'Its sources are in packages/dashboard', () =>
-    runNpm(['run', 'build', '--loglevel=error', '--workspace', '@skein/dashboard'], { cwd: root }),
+  await step(
+    'Building the page',
+    () => 'Its sources are in packages/dashboard',
+    () => runNpm(['run', 'build', '--loglevel=error', '--workspace', '@skein/dashboard'], { cwd: root }),
   );
 }
 
-async function step(title, advice, run) {
+function adviseInstall(output) {
+  return /ECONN|ENOTFOUND|EAI_AGAIN|TIMEDOUT|network/.test(output)
+    ? 'The registry of packages cannot be reached: is the network there? `npm ping` tells'
+    : 'Try once more; where that fails too, remove the folder node_modules first';
+}
+
+async function step(title, advise, run) {
   await showStep(title, async () => {
     const { code, output } = await run();
-    if (code !== 0) throw new SetUpError(`${output.trim()}\n\n${title} failed. ${advice}`);
+    if (code !== 0) throw new SetUpError(`${output.trim()}\n\n${title} failed. ${advise(output)}`);
   });
 }
 

@@ -16,3 +16,4 @@ export * from './turn/agent.ts';
 export * from './turn/agent-options.ts';
 export { DeltaRelay } from './turn/tool-output.ts';
 export type { AskRequest } from './turn/turn.ts';
+export { Scope, untilAborted } from './turn/waiting.ts';

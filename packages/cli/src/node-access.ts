@@ -1,10 +1,16 @@
+import { statSync } from 'node:fs';
 import path from 'node:path';
 import type { ConfigInput, LoadedConfig, LoadOptions, OpenNode } from '@skein/host';
+import { SkeinError } from '@skein/protocol';
 import type { Shell } from './shell.ts';
 
-/** What the config of this command line is loaded with. */
-export function loadOptionsOf(shell: Shell, overrides: ConfigInput = {}): LoadOptions {
+/** What the config of this command line is loaded with. `mayBeMade`: the folder need not be there yet. */
+export function loadOptionsOf(
+  shell: Shell,
+  { overrides = {}, mayBeMade = false }: { readonly overrides?: ConfigInput; readonly mayBeMade?: boolean } = {},
+): LoadOptions {
   const { dir, dataDir, config } = shell.options;
+  if (dir !== undefined && !mayBeMade) mustBeFolder(path.resolve(dir));
   return {
     ...(dir === undefined ? {} : { cwd: path.resolve(dir) }),
     ...(config === undefined ? {} : { file: path.resolve(config) }),
@@ -14,9 +20,17 @@ export function loadOptionsOf(shell: Shell, overrides: ConfigInput = {}): LoadOp
 }
 
 /** The config of this command line. */
-export async function loadConfigOf(shell: Shell, overrides: ConfigInput = {}): Promise<LoadedConfig> {
+export async function loadConfigOf(shell: Shell): Promise<LoadedConfig> {
   const { loadConfig } = await import('@skein/host');
-  return loadConfig(loadOptionsOf(shell, overrides));
+  return loadConfig(loadOptionsOf(shell));
+}
+
+/** A mistyped folder would else become a new node. */
+function mustBeFolder(dir: string): void {
+  if (statSync(dir, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  throw new SkeinError(`There is no folder ${dir}; --dir says where the node is, and skein init makes one`, {
+    code: 'not-found',
+  });
 }
 
 /** The running node, or one for this command alone. `peer`: the only one worth waiting for. */

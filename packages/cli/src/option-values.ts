@@ -18,6 +18,15 @@ export function parsePort(text: string): number {
   return Number(text);
 }
 
+/** Where a node is dialled; `host:port` alone means `ws://`. */
+export function parseUrl(text: string): string {
+  const url = text.includes('://') ? text : `ws://${text}`;
+  if (!/^wss?:\/\/[^\s,@]+$/.test(url) || !URL.canParse(url)) {
+    throw new InvalidArgumentError('expected an address such as ws://192.168.1.20:9700');
+  }
+  return url;
+}
+
 /** How far a peer is trusted. */
 export function parseLevel(text: string): TrustLevel {
   const level = LEVELS.find((known) => known === text);

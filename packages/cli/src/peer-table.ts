@@ -2,6 +2,8 @@ import type { PeerStatus } from '@skein/host';
 import { plainLine } from './plain-text.ts';
 import type { Shell } from './shell.ts';
 
+const NO_ADDRESS = 'no address to dial it at, so it must dial this node; or give one: skein net trust "<key line>" --url <url>';
+
 /** The peers, a line each, and why one is not there. */
 export function describePeers(shell: Shell, peers: readonly PeerStatus[]): string {
   if (peers.length === 0) return 'No peers are known. Let one in with: skein invite';
@@ -15,11 +17,17 @@ export function describePeers(shell: Shell, peers: readonly PeerStatus[]): strin
         state,
         `trust ${trust}`,
         ...(latencyMs === null ? [] : [`${latencyMs.toFixed(1)} ms`]),
-        ...(state === 'connected' ? [`${tools.length} tools`] : []),
+        ...(state === 'connected' ? [countOf(tools.length)] : []),
         ...(address === null ? [] : [plainLine(address, 80)]),
       ];
       const line = `${marks[state]} ${bold(plainLine(name, 64).padEnd(width))}  ${facts.join(', ')}`;
-      return problem === null ? [line] : [line, dim(`    ${plainLine(problem, 300)}`)];
+      const why = problem ?? (state === 'disconnected' && address === null ? NO_ADDRESS : null);
+      return why === null ? [line] : [line, dim(`    ${plainLine(why, 300)}`)];
     })
     .join('\n');
+}
+
+function countOf(tools: number): string {
+  if (tools === 0) return 'shares no tools';
+  return tools === 1 ? '1 tool' : `${tools} tools`;
 }

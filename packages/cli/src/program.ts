@@ -73,7 +73,9 @@ function raiseErrors(command: Command, shell: Shell): void {
 function unknownCommand(command: Command): string {
   const [word = ''] = command.args;
   const names = command.commands.map((inner) => inner.name());
-  return `there is no command "${word}"; the nearest is "${closest(word, names)}". There are: ${names.join(', ')}`;
+  const inner = command.commands.flatMap((group) => group.commands.map((each) => `${group.name()} ${each.name()}`));
+  const nearest = inner.find((name) => name.endsWith(` ${word}`)) ?? closest(word, names);
+  return `there is no command "${word}"; the nearest is "${nearest}". There are: ${names.join(', ')}`;
 }
 
 function unknownOption(command: Command, message: string): string {

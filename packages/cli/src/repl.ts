@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createInterface, type Interface } from 'node:readline/promises';
-import type { GatewayClient } from '@skein/host';
-import { SkeinError } from '@skein/protocol';
+import type { GatewayClient, SessionSummary } from '@skein/host';
+import { nearestNames, SkeinError } from '@skein/protocol';
 import { describeTools } from './commands/tools.ts';
 import { isYes } from './confirm.ts';
 import { describePeers } from './peer-table.ts';
@@ -17,6 +17,8 @@ const HELP = `/tools     what the agent can use
 /new       begin a new conversation
 /quit      leave; so does Ctrl-C when nothing runs
 Anything else is asked. Ctrl-C stops an answer.`;
+
+const COMMANDS = ['/help', '/tools', '/peers', '/sessions', '/session', '/new', '/quit'];
 
 export interface ReplParts {
   readonly shell: Shell;
@@ -139,36 +141,52 @@ export class Repl {
     const [name = '', argument] = line.split(/\s+/);
     switch (name) {
       case '/help':
-        shell.line(HELP);
+        shell.result({ type: 'help', text: HELP }, () => HELP);
         break;
       case '/tools':
-        shell.line(describeTools(shell, await client.tools()));
+        this.#rows('tool', await client.tools(), (tools) => describeTools(shell, tools));
         break;
       case '/peers':
-        shell.line(describePeers(shell, await client.peers()));
+        this.#rows('peer', await client.peers(), (peers) => describePeers(shell, peers));
         break;
       case '/sessions':
-        shell.line(await this.#sessions());
+        this.#rows('session', await client.sessions(), (sessions) => this.#describeSessions(sessions));
         break;
       case '/session':
         if (argument === undefined) throw new SkeinError('Say which: /session ID', { code: 'invalid' });
-        this.#sessionId = argument;
+        await this.#goOn(argument);
         break;
       case '/new':
         this.#sessionId = randomUUID();
-        shell.line('A new conversation');
+        shell.result({ type: 'session', id: this.#sessionId }, () => 'A new conversation');
         break;
       case '/quit':
       case '/exit':
         this.close();
         break;
       default:
-        throw new SkeinError(`There is no ${name}; /help shows what there is`, { code: 'not-found' });
+        throw new SkeinError(`There is no ${name}; ${hintFor(name)}/help shows what there is`, { code: 'not-found' });
     }
   }
 
-  async #sessions(): Promise<string> {
-    const sessions = await this.#parts.client.sessions();
+  async #goOn(id: string): Promise<void> {
+    const { shell, client } = this.#parts;
+    const session = (await client.sessions()).find((known) => known.id === id);
+    if (session === undefined) {
+      throw new SkeinError(`There is no conversation "${id}"; /sessions lists them`, { code: 'not-found' });
+    }
+    this.#sessionId = id;
+    shell.result({ type: 'session', ...session }, () => `Going on with: ${plainLine(session.title, 60)}`);
+  }
+
+  /** A list, as a line of JSON each or in words. */
+  #rows<T extends object>(type: string, rows: readonly T[], describe: (rows: readonly T[]) => string): void {
+    const { shell } = this.#parts;
+    if (shell.json) for (const row of rows) shell.event({ type, ...row });
+    else shell.line(describe(rows));
+  }
+
+  #describeSessions(sessions: readonly SessionSummary[]): string {
     if (sessions.length === 0) return 'There are none yet.';
     return sessions
       .slice(0, SESSIONS_SHOWN)
@@ -178,4 +196,9 @@ export class Repl {
       })
       .join('\n');
   }
+}
+
+function hintFor(command: string): string {
+  const [near] = nearestNames(command, COMMANDS);
+  return near === undefined ? '' : `did you mean ${near}? `;
 }

@@ -1,3 +1,5 @@
+import { existsSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { expect, test } from 'vitest';
 import { skein, TempDir } from './skein-process.ts';
 
@@ -64,4 +66,42 @@ test('an error shows where it comes from with --verbose only', async () => {
   expect(short.stderr).toMatch(/^error: There is no key file .*skein net init/);
   expect(short.stderr).not.toMatch(/\n\s+at /);
   expect((await skein(dir.path, [...args, '--verbose'])).stderr).toMatch(/\n\s+at /);
+});
+
+test('without a command a program that asked for JSON gets its line all the same', async () => {
+  using dir = new TempDir();
+  for (const args of [['--json'], ['net', '--json']]) {
+    const { code, lines } = await skein(dir.path, args);
+    expect({ code, lines }).toEqual({ code: 2, lines: [{ type: 'error', code: 'invalid', message: expect.any(String) }] });
+  }
+});
+
+test('a command of a group is found when the group was left out', async () => {
+  using dir = new TempDir();
+  expect((await skein(dir.path, ['status'])).stderr).toContain('the nearest is "net status"');
+});
+
+test('a mistyped --dir is an error and makes no folder', async () => {
+  using dir = new TempDir();
+  const nowhere = path.join(dir.path, 'nowhere');
+  const { code, lines } = await skein(dir.path, ['--dir', nowhere, 'tools', '--json']);
+  expect({ code, lines }).toMatchObject({ code: 1, lines: [{ type: 'error', code: 'not-found' }] });
+  expect(existsSync(nowhere)).toBe(false);
+});
+
+test('a path that cannot be used is told with its name, and not as a fault of Skein', async () => {
+  using dir = new TempDir();
+  const file = path.join(dir.path, 'file');
+  writeFileSync(file, '');
+  const { code, stderr } = await skein(dir.path, ['--data-dir', path.join(file, 'data'), 'start', '--port', '0']);
+  expect(code).toBe(1);
+  expect(stderr).toContain(`${path.join(file, 'data')}: a part of this path is a file`);
+  expect(stderr).not.toContain('fault of Skein');
+});
+
+test('a mistyped provider names the nearest, and that it came from the command line', async () => {
+  using dir = new TempDir();
+  await skein(dir.path, ['init', '--yes']);
+  const { stderr } = await skein(dir.path, ['start', '--brain', 'opneai']);
+  expect(stderr).toBe('error: command line: brain.provider: no such value "opneai"; did you mean "openai"?\n');
 });

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { chmodSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -209,4 +209,55 @@ test('doctor finds a key that others can read, a config that does not load and a
     state: 'fail',
     text: expect.stringContaining('"name"'),
   });
+});
+
+test('an address without a scheme is dialled with ws://, and one that is none is refused', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  const trusted = await skein(dir.path, ['net', 'trust', KEY_LINE, '--url', '192.0.2.7:9700', '--json']);
+  expect(trusted.lines[0]).toMatchObject({ type: 'trusted', url: 'ws://192.0.2.7:9700' });
+  expect((await skein(dir.path, ['net', 'trust', KEY_LINE, '--url', 'http://x'])).code).toBe(2);
+});
+
+test('a call to a peer that is unknown or away says so, and not that the tool is missing', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  await skein(dir.path, ['net', 'trust', KEY_LINE]);
+  const unknown = await skein(dir.path, ['call', 'fra/system_info', '--json']);
+  expect(unknown.lines.at(-1)).toMatchObject({ code: 'not-found', message: 'There is no peer "fra"; did you mean "far"?' });
+  const away = await skein(dir.path, ['call', 'far/system_info', '--json']);
+  expect(away.lines.at(-1)).toMatchObject({ code: 'unavailable', message: expect.stringMatching(/^far is not connected/) });
+});
+
+test('input a tool does not take is told in one line with what it takes', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  const { stderr } = await skein(dir.path, ['call', 'shell_exec', '{"cmd":"df"}']);
+  expect(stderr).toMatch(/^error: shell_exec: .*"cmd"; it takes command, argv, .*\n$/);
+});
+
+test('chat --json answers its own commands with JSON too, and refuses a conversation that is not there', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  await skein(dir.path, ['net', 'trust', KEY_LINE]);
+  const { stdout, lines } = await skein(dir.path, ['chat', '--json'], '/peers\n/tols\n/session nowhere\n/new\n');
+  expect(stdout.trim().split('\n')).toHaveLength(lines.length);
+  expect(lines).toMatchObject([
+    { type: 'peer', name: 'far', state: 'disconnected' },
+    { type: 'error', message: expect.stringContaining('/tools') },
+    { type: 'error', code: 'not-found', message: expect.stringContaining('nowhere') },
+    { type: 'session' },
+  ]);
+});
+
+test('doctor names a plug-in that does not load, once', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  mkdirSync(path.join(dir.path, '.skein/tools'));
+  writeFileSync(path.join(dir.path, '.skein/tools/bad.ts'), 'export const x = 1;\n');
+  const { code, lines } = await skein(dir.path, ['doctor', '--json']);
+  expect(code).toBe(1);
+  expect(lines.filter(({ state }) => state === 'fail')).toMatchObject([
+    { name: 'tools', text: expect.stringContaining('bad.ts') },
+  ]);
 });

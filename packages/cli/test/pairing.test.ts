@@ -150,3 +150,52 @@ test('join does not choose a trust level by itself where nobody can be asked', a
     message: expect.stringContaining('--trust'),
   });
 });
+
+test('the name given to join is the one it starts with, and peers know it by', async () => {
+  using alpha = await createNode('alpha');
+  using beta = new TempDir();
+  const { node, code } = await runAndInvite(alpha);
+  await using _node = node;
+  expect((await skein(beta.path, ['join', code, '--yes', '--name', 'beta'])).code).toBe(0);
+  await using other = new SkeinProcess(['start', '--json', '--port', '0', '--brain', 'intents'], { cwd: beta.path });
+  expect(await other.line(({ type }) => type === 'ready')).toMatchObject({ name: 'beta' });
+});
+
+test('one that joined and went is shown as away, not as dialled', async () => {
+  using alpha = await createNode('alpha');
+  using beta = await createNode('beta');
+  const { node, code } = await runAndInvite(alpha);
+  await using _node = node;
+  expect((await skein(beta.path, ['join', code, '--yes'])).code).toBe(0);
+  await node.line(({ type, name }) => type === 'peer-left' && name === 'beta');
+  const { lines } = await skein(alpha.path, ['net', 'peers', '--json']);
+  expect(lines).toMatchObject([{ name: 'beta', state: 'disconnected' }]);
+});
+
+test('revoking by the name that is shown closes the session of a key the trust file calls otherwise', async () => {
+  using alpha = await createNode('alpha');
+  using beta = await createNode('beta');
+  const { node, code } = await runAndInvite(alpha);
+  await using _node = node;
+  expect((await skein(beta.path, ['join', code, '--yes'])).code).toBe(0);
+  await using other = new SkeinProcess(['start', '--json', '--name', 'renamed'], { cwd: beta.path });
+  await node.line(({ type, name }) => type === 'peer-joined' && name === 'renamed');
+  const { lines } = await skein(alpha.path, ['net', 'revoke', 'renamed', '--json']);
+  expect(lines).toMatchObject([{ type: 'revoked', name: 'beta', revoked: true }]);
+  await other.line(({ type, name }) => type === 'peer-left' && name === 'alpha');
+});
+
+test('a peer that takes the name of another cannot have that one revoked in its place', async () => {
+  using alpha = await createNode('alpha');
+  using beta = await createNode('beta');
+  const { node, code } = await runAndInvite(alpha);
+  await using _node = node;
+  expect((await skein(beta.path, ['join', code, '--yes'])).code).toBe(0);
+  const victim = 'skein-ed25519 tQ9z8ne/Y+bZHjZP31mdNW2USR3t63YkiVyJhMWQZAY= victim';
+  await skein(alpha.path, ['net', 'trust', victim]);
+  await using _other = new SkeinProcess(['start', '--json', '--name', 'victim'], { cwd: beta.path });
+  await node.line(({ type, name }) => type === 'peer-joined' && name === 'victim');
+  const { lines } = await skein(alpha.path, ['net', 'revoke', 'victim', '--json']);
+  expect(lines).toMatchObject([{ type: 'error', code: 'conflict' }]);
+  expect(readFileSync(path.join(alpha.path, '.skein/authorized_peers'), 'utf8')).not.toContain('revoked');
+});

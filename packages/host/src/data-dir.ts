@@ -19,6 +19,8 @@ export interface DataDir {
   readonly knownTools: string;
   /** What was refused and what was done for others. */
   readonly audit: string;
+  /** Where the audit ended when it was last looked at, to notice what is taken off it. */
+  readonly auditEnd: string;
   /** Plug-ins: one file a tool. */
   readonly tools: string;
 }
@@ -35,6 +37,7 @@ export function dataDir(root: string): DataDir {
     running: join(root, 'running.json'),
     knownTools: join(root, 'known_tools.json'),
     audit: join(root, 'audit.jsonl'),
+    auditEnd: join(root, 'audit.end'),
     tools: join(root, 'tools'),
   };
 }

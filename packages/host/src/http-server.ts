@@ -8,11 +8,13 @@ export interface HttpServerParts {
   /** 0 lets the system choose. */
   readonly port: number;
   readonly maxConnections: number;
+  /** Whether peers are heard at the local address where a connection arrived. */
+  readonly isPeerDoor: (localAddress: string | undefined) => boolean;
   readonly onRequest: (request: IncomingMessage, response: ServerResponse) => void;
   readonly onConnection: (connection: Connection) => void;
 }
 
-/** The one port of a node: HTTP for its page and API, WebSockets for its peers. */
+/** One bound address of a node: HTTP for its page and API, WebSockets for its peers. */
 export class HttpServer {
   readonly #parts: HttpServerParts;
   readonly #server: Server;
@@ -51,7 +53,7 @@ export class HttpServer {
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy());
     // Browsers always say where a page is from; nodes never do. A page must not open sessions in its reader's name.
-    if (request.headers.origin !== undefined) {
+    if (request.headers.origin !== undefined || !this.#parts.isPeerDoor(request.socket.localAddress)) {
       socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
       return;
     }

@@ -1,8 +1,17 @@
-import type { Agent, AgentEvent, OfferedTool, SessionStore, ToolSet } from '@skein/agent';
+import {
+  type Agent,
+  type AgentEvent,
+  type OfferedTool,
+  Scope,
+  type SessionStore,
+  type ToolSet,
+  untilAborted,
+} from '@skein/agent';
 import type { GatewayBackend, NodeEvent, NodeStatus, PeerStatus, SessionSummary } from '@skein/gateway';
 import { Feed, type Mesh, type TrustRecord, type TrustStore } from '@skein/mesh';
 import { type Json, type PeerId, SkeinError } from '@skein/protocol';
 import type { HostEvent } from './events.ts';
+import { CALL_TIMEOUT_MS } from './features/remote-tools.ts';
 
 /** Messages of a past conversation that are shown. */
 const HISTORY_CHARS = 400_000;
@@ -24,6 +33,8 @@ export class NodeBackend implements GatewayBackend {
   readonly #feed = new Feed<NodeEvent>();
   readonly #problems = new Map<PeerId, string>();
   readonly #lastSeenAtMs = new Map<PeerId, number>();
+  /** Those away that are dialled, as a dial that failed tells; the addresses in the config have no trust record of theirs. */
+  readonly #dialed = new Set<PeerId>();
 
   constructor(parts: NodeBackendParts) {
     this.#parts = parts;
@@ -37,13 +48,16 @@ export class NodeBackend implements GatewayBackend {
     switch (timed.type) {
       case 'peer-joined':
         this.#problems.delete(timed.id);
+        this.#dialed.delete(timed.id);
         break;
       case 'peer-left':
         this.#problems.set(timed.id, timed.reason);
         this.#lastSeenAtMs.set(timed.id, timed.atMs);
         break;
       case 'peer-problem':
-        if (timed.id !== null) this.#problems.set(timed.id, timed.problem);
+        if (timed.id === null) break;
+        this.#problems.set(timed.id, timed.problem);
+        if (this.#parts.mesh.peers.get(timed.id) === undefined) this.#dialed.add(timed.id);
         break;
       default:
         break;
@@ -103,8 +117,10 @@ export class NodeBackend implements GatewayBackend {
     { name, input }: { readonly name: string; readonly input: unknown },
     { signal, onDelta }: { readonly signal: AbortSignal; readonly onDelta?: (delta: string) => void },
   ): Promise<Json> {
-    const { tool } = this.#parts.tools.find(name);
-    return tool.run(input, { signal, emit: async (delta) => onDelta?.(delta) });
+    const named = this.#parts.tools.find(name);
+    using scope = new Scope({ parent: signal, timeoutMs: CALL_TIMEOUT_MS, what: named.name });
+    const work = named.tool.run(input, { signal: scope.signal, emit: async (delta) => onDelta?.(delta) });
+    return await untilAborted(work, scope.signal);
   }
 
   events(options: { readonly signal: AbortSignal }): AsyncIterable<NodeEvent> {
@@ -119,7 +135,7 @@ export class NodeBackend implements GatewayBackend {
       id,
       name: peer?.name ?? record.name,
       state:
-        peer !== undefined ? 'connected' : record.url === undefined && !this.#problems.has(id) ? 'disconnected' : 'connecting',
+        peer !== undefined ? 'connected' : record.url === undefined && !this.#dialed.has(id) ? 'disconnected' : 'connecting',
       trust: record.trust,
       address: peer?.address ?? record.url ?? null,
       latencyMs: peer?.latencyMs ?? null,

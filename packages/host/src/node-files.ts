@@ -30,7 +30,7 @@ export interface NodeFilesParts {
 export async function openNodeFiles(parts: NodeFilesParts, stack: AsyncDisposableStack): Promise<NodeFiles> {
   const { dir } = parts;
   const identity = loadOrCreateIdentity(parts.keyPath);
-  const audit = new AuditLog({ path: dir.audit, clock: systemClock, onError: parts.onAuditError });
+  const audit = new AuditLog({ path: dir.audit, endPath: dir.auditEnd, clock: systemClock, onError: parts.onAuditError });
   audit.start();
   stack.defer(() => audit.close());
   const trust = stack.use(new TrustStore({ path: dir.authorizedPeers, onError: parts.onTrustError }));

@@ -80,8 +80,19 @@ export function openNodeNetwork(parts: NodeNetworkParts, stack: AsyncDisposableS
     onServed: (call) => audit.append({ event: 'tool-served', ...call }),
   });
   stack.defer(() => share.close());
-  const known = new KnownTools(parts.dir.knownTools);
-  const remote = new RemoteTools({ tools, router, peerOf: (id) => mesh.peers.get(id), known, onEvent });
+  const known = new KnownTools({
+    path: parts.dir.knownTools,
+    onError: (error) => parts.log.error({ error: error.message, cause: error.cause }, 'known tools not kept'),
+  });
+  const remote = new RemoteTools({
+    tools,
+    router,
+    peerOf: (id) => mesh.peers.get(id),
+    known,
+    clock: systemClock,
+    onEvent,
+  });
+  stack.defer(() => remote.close());
   return { authority, mesh, share, remote };
 }
 
@@ -107,6 +118,7 @@ function createMesh({ identity, name, net, log, onMeshEvent }: NodeNetworkParts,
     transports: [createWebSocketTransport()],
     router,
     limits: { maxConcurrentCalls: CALLS_PER_PEER_MAX, maxMessagesPerSecond: net().maxMessagesPerSecond },
+    authTimeoutMs: net().authTimeoutMs,
     clock: systemClock,
     random: Math.random,
     onEvent: onMeshEvent,

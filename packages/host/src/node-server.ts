@@ -1,14 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pageFolder } from '@skein/dashboard';
 import { createGateway, type Gateway, type GatewayBackend, readAssets } from '@skein/gateway';
-import { type Connection, writeFileAtomic } from '@skein/mesh';
+import { type Connection, readOwnFile, writeFileAtomic } from '@skein/mesh';
+import { SkeinError } from '@skein/protocol';
 import type { Logger } from 'pino';
+import { addressesToBind, addressOf, isAt } from './addresses.ts';
 import type { NodeConfig } from './config/load-config.ts';
 import type { DataDir } from './data-dir.ts';
 import { HttpServer } from './http-server.ts';
 
-const LOCAL_NAMES = ['localhost', '127.0.0.1', '[::1]'];
+const TOKEN_BYTES_MAX = 1_000;
+const LOOPBACK = '127.0.0.1';
+const LOCAL_NAMES = ['localhost', LOOPBACK, '[::1]'];
 
 export interface NodeServerParts {
   readonly config: NodeConfig;
@@ -19,7 +23,13 @@ export interface NodeServerParts {
   readonly onConnection: (connection: Connection) => void;
 }
 
-/** What a node answers on its port: peers, and the gateway with the page. */
+/** The addresses at which who comes is heard; undefined for nobody. */
+interface Doors {
+  readonly peersAt: string | undefined;
+  readonly pageAt: string | undefined;
+}
+
+/** What a node answers on its port: peers at one address, and the gateway with the page at another or the same. */
 export class NodeServer implements AsyncDisposable {
   readonly #parts: NodeServerParts;
   readonly #stack = new AsyncDisposableStack();
@@ -34,23 +44,20 @@ export class NodeServer implements AsyncDisposable {
 
   /** Binds the port and resolves with it; 0 when the node does not listen. */
   async start(): Promise<number> {
-    const { config, listen, onConnection } = this.#parts;
+    const { config, listen } = this.#parts;
     if (!listen) return 0;
-    const gateway = config.page.enabled ? await this.#createGateway() : undefined;
-    const server = new HttpServer({
-      host: config.net.enabled ? config.net.host : '127.0.0.1',
-      port: config.net.port,
-      maxConnections: config.net.maxConnections,
-      onRequest: (request, response) => {
-        if (gateway === undefined) response.writeHead(404).end();
-        else void gateway.listener(request, response);
-      },
-      onConnection: (connection) =>
-        config.net.enabled ? onConnection(connection) : connection.close('this node has no peers'),
-    });
-    this.#stack.use(server);
-    const port = await server.start();
-    if (gateway !== undefined) this.page = `http://127.0.0.1:${port}/`;
+    const { net, page } = config;
+    const gateway = page.enabled ? await this.#createGateway() : undefined;
+    const doors = {
+      peersAt: net.enabled ? await addressOf(net.host) : undefined,
+      pageAt: page.enabled ? await addressOf(page.host) : undefined,
+    };
+    const wanted = [doors.peersAt, doors.pageAt].filter((address) => address !== undefined);
+    // The commands of this machine come to the loopback address, wherever else the page is served.
+    if (page.enabled || wanted.length === 0) wanted.push(LOOPBACK);
+    let { port } = net;
+    for (const address of addressesToBind(wanted)) port = await this.#bind(address, port, { gateway, doors });
+    if (gateway !== undefined) this.page = `http://${LOOPBACK}:${port}/`;
     return port;
   }
 
@@ -58,12 +65,37 @@ export class NodeServer implements AsyncDisposable {
     return this.#stack.disposeAsync();
   }
 
+  /** One bound address may be both doors' (0.0.0.0), so where a connection arrived decides for each. */
+  async #bind(
+    host: string,
+    port: number,
+    { gateway, doors }: { readonly gateway: Gateway | undefined; readonly doors: Doors },
+  ): Promise<number> {
+    const { config, onConnection } = this.#parts;
+    const server = new HttpServer({
+      host,
+      port,
+      maxConnections: config.net.maxConnections,
+      isPeerDoor: (local) => doors.peersAt !== undefined && isAt(local, doors.peersAt),
+      onRequest: (request: IncomingMessage, response: ServerResponse) => {
+        const local = request.socket.localAddress;
+        const isPageDoor = isAt(local, LOOPBACK) || (doors.pageAt !== undefined && isAt(local, doors.pageAt));
+        if (gateway === undefined || !isPageDoor) response.writeHead(404).end();
+        else void gateway.listener(request, response);
+      },
+      onConnection,
+    });
+    this.#stack.use(server);
+    return server.start();
+  }
+
   async #createGateway(): Promise<Gateway> {
     const { config, backend, log } = this.#parts;
+    const { host } = config.page;
     const gateway = createGateway({
       backend,
       token: this.token,
-      allowedHosts: [...LOCAL_NAMES, ...config.page.allowedHosts],
+      allowedHosts: [...LOCAL_NAMES, host.includes(':') ? `[${host}]` : host, ...config.page.allowedHosts],
       assets: await readAssets(pageFolder),
       now: Date.now,
       log,
@@ -72,10 +104,16 @@ export class NodeServer implements AsyncDisposable {
   }
 }
 
+/** @throws SkeinError `denied` when others may read it, `corrupt` when it is none that this node would have made. */
 function loadToken(path: string): string {
-  const kept = existsSync(path) ? readFileSync(path, 'utf8').trim() : '';
-  if (kept.length >= 32) return kept;
-  const token = randomBytes(24).toString('base64url');
-  writeFileAtomic(path, `${token}\n`);
-  return token;
+  const kept = readOwnFile(path, { maxBytes: TOKEN_BYTES_MAX, secret: true })?.trim();
+  if (kept === undefined) {
+    const token = randomBytes(24).toString('base64url');
+    writeFileAtomic(path, `${token}\n`);
+    return token;
+  }
+  if (/^[\w-]{32,}$/.test(kept)) return kept;
+  throw new SkeinError(`${path} holds no token (32 or more letters, digits, "_" or "-"); remove it to have one made`, {
+    code: 'corrupt',
+  });
 }

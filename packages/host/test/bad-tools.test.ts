@@ -82,6 +82,15 @@ test.each(['floods', 'floods_in_big_pieces', 'talks_on'])(
   },
 );
 
+test('a tool of one’s own that hangs ends when its caller stops', async () => {
+  await using nodes = new Nodes();
+  const { worker } = await startBadPair(nodes);
+  const stop = new AbortController();
+  const call = worker.call('hangs', {}, stop.signal);
+  stop.abort();
+  await expect(call).rejects.toMatchObject({ code: 'canceled' });
+});
+
 test.each(['hangs', 'never_stops'])(
   'a tool of another node that %s ends for its caller when the caller stops',
   async (name) => {

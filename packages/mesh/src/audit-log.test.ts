@@ -26,7 +26,8 @@ function write(path: string, ...records: readonly AuditRecord[]): void {
   for (const record of records) opened.log.append(record);
 }
 
-const events = (count: number) => Array.from({ length: count }, (_, index) => ({ event: `e${index}`, peer: 'p', reason: 'Grüße' }));
+const events = (count: number) =>
+  Array.from({ length: count }, (_, index) => ({ event: `e${index}`, peer: 'p', reason: 'Grüße' }));
 
 describe('an audit log', () => {
   it('goes on where it stopped, over any number of starts', () => {
@@ -77,7 +78,13 @@ describe('an audit log', () => {
     const remembered = verifyAudit(place.path);
     const lines = readFileSync(place.path, 'utf8').trimEnd().split('\n');
     for (let kept = 0; kept < 10; kept += 1) {
-      writeFileSync(place.path, lines.slice(0, kept).map((text) => `${text}\n`).join(''));
+      writeFileSync(
+        place.path,
+        lines
+          .slice(0, kept)
+          .map((text) => `${text}\n`)
+          .join(''),
+      );
       const now = verifyAudit(place.path);
       expect(now.count < remembered.count && now.last !== remembered.last).toBe(true);
     }

@@ -2,12 +2,16 @@ import { createHash } from 'node:crypto';
 import { closeSync, existsSync, fdatasync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs';
 import { SkeinError } from '@skein/protocol';
 import { z } from 'zod';
+import { type AuditEnd, readAuditEnd, writeAuditEnd } from './audit-end.ts';
 import type { Clock } from './clock.ts';
 
 /** Records that may wait for the disk; beyond, the number of those lost is recorded instead. */
 const WAITING_MAX = 10_000;
 const FLUSH_MS = 100;
+/** How often the end is remembered while records come. */
+const REMEMBER_MS = 60_000;
 const FIRST = '0'.repeat(64);
+const NOTHING: AuditEnd = { count: 0, last: FIRST };
 const BEGINNING = '{"seq":';
 const READ_BYTES = 1024 * 1024;
 /** Bytes of one line; no record is near it. */
@@ -28,45 +32,51 @@ export interface AuditRecord {
   readonly count?: number;
 }
 
-/** Where a chain ends. Kept elsewhere, it shows whether lines were taken off the end of the file later. */
-export interface AuditEnd {
-  /** Lines of the chain. */
-  readonly count: number;
-  /** Hash of the last of them. */
-  readonly last: string;
-}
-
 const line = z.looseObject({ seq: z.int().positive(), previous: z.string().length(64) });
+
+export interface AuditLogParts {
+  readonly path: string;
+  /** The file in which the end is remembered. */
+  readonly endPath?: string;
+  readonly clock: Clock;
+  readonly onError: (error: SkeinError) => void;
+}
 
 /**
  * An append-only file of JSON lines, each with the hash of the one before: a line changed, taken out or put in shows.
  * Records are written together, a tenth of a second later at most. What the disk does not take is counted, and the
- * count recorded when it takes some again.
+ * count recorded when it takes some again. With `endPath`, its end is remembered there when it closes and once a minute
+ * while records come: lines taken off the end show as well, but for those of a last minute that ended in a kill.
  */
 export class AuditLog {
   readonly #path: string;
+  readonly #endPath: string | undefined;
   readonly #clock: Clock;
   readonly #onError: (error: SkeinError) => void;
   readonly #waiting: AuditRecord[] = [];
   #lost = 0;
-  #end: AuditEnd = { count: 0, last: FIRST };
+  #end: AuditEnd = NOTHING;
   #file: number | undefined;
   /** The file ends inside a line. */
   #torn = false;
   #scheduled = false;
+  #rememberedAtMs = 0;
 
-  constructor(parts: { readonly path: string; readonly clock: Clock; readonly onError: (error: SkeinError) => void }) {
+  constructor(parts: AuditLogParts) {
     this.#path = parts.path;
+    this.#endPath = parts.endPath;
     this.#clock = parts.clock;
     this.#onError = parts.onError;
   }
 
   /** Checks the file and opens it. @throws SkeinError `corrupt` naming the line at which the chain breaks. */
   start(): void {
-    const { torn, ...end } = verifyAudit(this.#path);
+    const remembered = this.#endPath === undefined ? undefined : readAuditEnd(this.#endPath);
+    const { torn, ...end } = verifyAudit(this.#path, remembered);
     this.#end = end;
     this.#torn = torn;
     this.#file = openSync(this.#path, 'a', 0o600);
+    this.#rememberedAtMs = this.#clock.monotonicMs();
   }
 
   append(record: AuditRecord): void {
@@ -84,10 +94,22 @@ export class AuditLog {
     if (file === undefined) return;
     try {
       fdatasyncSync(file);
+      this.#remember(this.#end);
     } catch (error) {
       this.#failed(error);
     }
     closeSync(file);
+  }
+
+  /** Only what is on the disk is remembered, or a power cut would look like tampering. */
+  #remember(synced: AuditEnd): void {
+    if (this.#endPath === undefined) return;
+    this.#rememberedAtMs = this.#clock.monotonicMs();
+    try {
+      writeAuditEnd(this.#endPath, synced);
+    } catch (error) {
+      this.#failed(error);
+    }
   }
 
   #flush(): void {
@@ -113,9 +135,11 @@ export class AuditLog {
       return;
     }
     this.#lost = 0;
+    const end = this.#end;
     fdatasync(this.#file, (error) => {
-      // Closed meanwhile: close() has synced.
-      if (error !== null && this.#file !== undefined) this.#failed(error);
+      if (this.#file === undefined) return; // Closed meanwhile: close() has synced.
+      if (error !== null) this.#failed(error);
+      else if (this.#clock.monotonicMs() - this.#rememberedAtMs >= REMEMBER_MS) this.#remember(end);
     });
   }
 
@@ -151,27 +175,39 @@ export class AuditLog {
 }
 
 /**
- * Follows the chain of an audit file: whatever was changed, put in, taken out or moved shows, but for lines taken off
- * the end; compare the end with a remembered one for those. `torn` when the file ends inside a line, as a crash leaves
+ * Follows the chain of an audit file: whatever was changed, put in, taken out or moved shows; lines taken off the end, or
+ * the whole written anew, show when there is a remembered end to compare with. `torn` when the file ends inside a line, as a crash leaves
  * it. Pieces of lines say nothing and are passed over.
  * @throws SkeinError `corrupt` naming the first line that does not fit.
  */
-export function verifyAudit(path: string): AuditEnd & { readonly torn: boolean } {
-  if (!existsSync(path)) return { count: 0, last: FIRST, torn: false };
-  let end: AuditEnd = { count: 0, last: FIRST };
+export function verifyAudit(path: string, remembered: AuditEnd = NOTHING): AuditEnd & { readonly torn: boolean } {
+  let end: AuditEnd = NOTHING;
   let number = 0;
   let torn = false;
-  for (const { text, whole } of readLines(path)) {
+  for (const { text, whole } of existsSync(path) ? readLines(path) : []) {
     number += 1;
     torn = !whole;
-    if (fits(text, end)) end = { count: end.count + 1, last: digest(text) };
-    else if (!isPiece(text)) {
+    if (fits(text, end)) {
+      end = { count: end.count + 1, last: digest(text) };
+      if (end.count === remembered.count && end.last !== remembered.last) throw rewritten(path, end.count);
+    } else if (!isPiece(text)) {
       throw new SkeinError(`${path}, line ${number} was changed, taken out or put in; keep the file and begin a new one`, {
         code: 'corrupt',
       });
     }
   }
-  return { ...end, torn };
+  if (end.count >= remembered.count) return { ...end, torn };
+  throw new SkeinError(
+    `${path} ends after ${end.count} records, and had ${remembered.count}: some were taken off its end; keep it, and move it and its remembered end aside to begin new ones`,
+    { code: 'corrupt' },
+  );
+}
+
+function rewritten(path: string, count: number): SkeinError {
+  return new SkeinError(
+    `${path}, record ${count} is not the one that was remembered: the file was written anew; keep it, and move it and its remembered end aside to begin new ones`,
+    { code: 'corrupt' },
+  );
 }
 
 /** The lines of a file of any size; the last may lack its end. */

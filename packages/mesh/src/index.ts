@@ -1,4 +1,5 @@
-export { AuditLog, type AuditRecord, verifyAudit } from './audit-log.ts';
+export { type AuditEnd, readAuditEnd } from './audit-end.ts';
+export { AuditLog, type AuditLogParts, type AuditRecord, verifyAudit } from './audit-log.ts';
 export * from './backoff.ts';
 export * from './clock.ts';
 export * from './dialer.ts';
@@ -12,7 +13,7 @@ export * from './router.ts';
 export * from './transport/memory.ts';
 export * from './transport/transport.ts';
 export * from './transport/websocket.ts';
-export { ensureDirectory, writeFileAtomic } from './trust/files.ts';
+export { ensureDirectory, readOwnFile, writeFileAtomic } from './trust/files.ts';
 export { type Decision, decide, LEVEL_GRANTS, matchesGlob } from './trust/grants.ts';
 export { createIdentityFile, loadIdentity, loadOrCreateIdentity } from './trust/identity-file.ts';
 export { formatInviteCode, type InviteCode, parseInviteCode } from './trust/invite-code.ts';

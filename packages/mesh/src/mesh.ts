@@ -3,6 +3,7 @@ import {
   CookieJar,
   createX25519,
   type Established,
+  HANDSHAKE_MS,
   type HandshakeParts,
   type Hello,
   type Identity,
@@ -53,6 +54,8 @@ export interface MeshParts {
   readonly transports: readonly Transport[];
   readonly router: Router;
   readonly limits: IncomingLimits;
+  /** How long one who dials this node may take to prove who it is; past `HANDSHAKE_MS` it counts for nothing. */
+  readonly authTimeoutMs?: number;
   readonly clock: Clock;
   readonly random: () => number;
   readonly onEvent: (event: MeshEvent) => void;
@@ -83,7 +86,7 @@ export class Mesh {
 
   /** Takes a connection somebody else opened. */
   accept(connection: Connection): void {
-    const { clock, gatekeeper, onEvent } = this.#parts;
+    const { clock, gatekeeper, onEvent, authTimeoutMs = HANDSHAKE_MS } = this.#parts;
     let leave: () => void;
     try {
       if (this.#closing.signal.aborted) throw new SkeinError('This node is stopping', { code: 'unavailable' });
@@ -100,17 +103,20 @@ export class Mesh {
       cookieRequired: () => this.#strangers.cookieRequired(),
     });
     this.#connections.add(connection);
+    const release = clock.after(authTimeoutMs, () => connection.close(`nobody was proven within ${authTimeoutMs} ms`));
     runHandshake({
       connection,
       clock,
       receive: (message) => handshake.receive(message),
       onEstablished: (established) => {
         leave();
+        release();
         this.#connections.delete(connection);
         this.#welcome(connection, established);
       },
       onFailed: (error) => {
         leave();
+        release();
         this.#connections.delete(connection);
         onEvent({ type: 'refused', address: connection.remoteAddress, error });
       },

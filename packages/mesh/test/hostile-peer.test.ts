@@ -4,7 +4,6 @@ import {
   CREDIT_BYTES,
   defineMethod,
   MESSAGE_TYPE,
-  type MessageType,
   SkeinError,
   toolsCall,
   toolsChanged,
@@ -15,7 +14,7 @@ import { expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Transport } from '../src/index.ts';
 import { echo } from './methods.ts';
-import { dialAsRogue, type Rogue } from './rogue.ts';
+import { dialAsRogue } from './rogue.ts';
 import { Timed } from './timed.ts';
 
 const MIB = 1024 * 1024;
@@ -73,7 +72,7 @@ const BODIES: readonly string[] = [
   "{'text':'x'}",
   '['.repeat(BODY_BYTES_MAX),
   '['.repeat(500_000) + ']'.repeat(500_000),
-  '{"a":'.repeat(150_000) + '1' + '}'.repeat(140_000),
+  `${'{"a":'.repeat(150_000)}1${'}'.repeat(140_000)}`,
   `[${'1,'.repeat(500_000)}1]`,
   `{"method":"test.numbers","params":[${'"x",'.repeat(20_000)}1]}`,
   `{"method":"tools.call","params":{"tool":"x","input":{${wide(32_000)}}}}`,
@@ -360,7 +359,20 @@ function compose(random: () => number, bodies: readonly string[]): string {
 
 /** Text that is nearly always JSON, of any shape. */
 function value(random: () => number, levels: number): string {
-  const names = ['text', 'tool', 'input', 'message', 'code', 'method', 'params', '__proto__', 'constructor', 'length', 'then', ''];
+  const names = [
+    'text',
+    'tool',
+    'input',
+    'message',
+    'code',
+    'method',
+    'params',
+    '__proto__',
+    'constructor',
+    'length',
+    'then',
+    '',
+  ];
   const kind = levels === 0 ? Math.floor(random() * 6) : Math.floor(random() * 9);
   const many = Math.floor(random() * 4);
   switch (kind) {

@@ -52,7 +52,18 @@ class TimedConnection implements Connection {
     this.#inner.admit(maxRecordBytes);
   }
 
+  pause(): void {
+    this.#inner.pause();
+  }
+
+  resume(): void {
+    this.#inner.resume();
+  }
+
   close(reason: string): void {
     this.#inner.close(reason);
+  }
+  cut(reason: string): void {
+    this.#inner.cut(reason);
   }
 }

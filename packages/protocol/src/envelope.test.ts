@@ -1,6 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createRoute, HEADER_BYTES, MESSAGE_TYPE, type OutgoingMessage, parseHeader, traceOf, writeMessage } from './envelope.ts';
+import {
+  createRoute,
+  HEADER_BYTES,
+  MESSAGE_TYPE,
+  type OutgoingMessage,
+  parseHeader,
+  traceOf,
+  writeMessage,
+} from './envelope.ts';
 
 const ROUTE = createRoute(Buffer.alloc(32, 1), Buffer.alloc(32, 2), Buffer.alloc(16, 3));
 const ASK: OutgoingMessage = { type: MESSAGE_TYPE.request, priority: 'bulk', budgetMs: 9, call: 4, body: '{}', bodyBytes: 2 };

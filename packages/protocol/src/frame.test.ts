@@ -50,7 +50,9 @@ function recorded(): readonly Written[] {
   return [
     write([ask(SHORT)]),
     write([ask(LONG)], { firstSequence: 1_000 }),
-    write([ask(SHORT), { type: MESSAGE_TYPE.result, body: '{}' }, { type: MESSAGE_TYPE.cancel, body: '' }], { firstSequence: 5 }),
+    write([ask(SHORT), { type: MESSAGE_TYPE.result, body: '{}' }, { type: MESSAGE_TYPE.cancel, body: '' }], {
+      firstSequence: 5,
+    }),
     write([ask(LONG), ask(LONG), ask(SHORT)], { firstSequence: 2 ** 32 - 2 }),
     write([{ type: MESSAGE_TYPE.pong, body: '', priority: 'control' }], { firstSequence: 77 }),
   ];
@@ -83,7 +85,13 @@ describe('a frame', () => {
       fc.property(frames, fc.integer({ min: 0, max: 2 ** 40 }), (messages, firstSequence) => {
         const { plaintext } = write(messages, { firstSequence });
         const frame = parseFrame(plaintext, ROUTE, firstSequence, ALICE);
-        expect(frame.messages.map(({ type, priority, bodyStart, bodyEnd }) => ({ type, priority, body: plaintext.toString('utf8', bodyStart, bodyEnd) }))).toEqual(messages.map((message) => ({ ...message, body: Buffer.from(message.body).toString() })));
+        expect(
+          frame.messages.map(({ type, priority, bodyStart, bodyEnd }) => ({
+            type,
+            priority,
+            body: plaintext.toString('utf8', bodyStart, bodyEnd),
+          })),
+        ).toEqual(messages.map((message) => ({ ...message, body: Buffer.from(message.body).toString() })));
         for (const [index, { bodyStart, bodyEnd }] of frame.messages.entries()) {
           const bytes = Buffer.from(plaintext.subarray(bodyStart - HEADER_BYTES, bodyEnd));
           const proof = proveMessage(plaintext, frame, index);
@@ -200,35 +208,39 @@ describe('somebody who can change what was sent', () => {
 });
 
 describe('somebody who recorded what was sent', () => {
-  it('gets nothing accepted again: 120,000 replays at other places, in other sessions, to others, back to its sender', SLOW, () => {
-    const accepted = { later: 0, session: 0, recipient: 0, reflected: 0, sealed: 0 };
-    const contexts = {
-      session: { route: routeBetween(ALICE, BOB, OTHER_SESSION), sender: ALICE },
-      recipient: { route: routeBetween(ALICE, CAROL, SESSION), sender: ALICE },
-      reflected: { route: routeBetween(BOB, ALICE, SESSION), sender: BOB },
-    };
-    const frames = recorded();
-    const key = Buffer.alloc(32, 5);
-    const receiver = new CipherState(key);
-    const sender = new CipherState(key);
-    const records = frames.map(({ plaintext }) => sender.seal(Buffer.of(0x10), plaintext));
-    for (const record of records) receiver.open(record, 1);
-    for (let round = 1; round <= 6_000; round += 1) {
-      for (const [index, written] of frames.entries()) {
-        if (round <= 3_000 && isAccepted({ ...written, firstSequence: written.firstSequence + round })) accepted.later += 1;
-        for (const name of ['session', 'recipient', 'reflected'] as const) {
-          if (isAccepted({ ...written, ...contexts[name] })) accepted[name] += 1;
-        }
-        try {
-          receiver.open(records[index] ?? Buffer.alloc(0), 1);
-          accepted.sealed += 1;
-        } catch (error) {
-          expect(SkeinError.from(error).code).toBe('unauthenticated');
+  it(
+    'gets nothing accepted again: 120,000 replays at other places, in other sessions, to others, back to its sender',
+    SLOW,
+    () => {
+      const accepted = { later: 0, session: 0, recipient: 0, reflected: 0, sealed: 0 };
+      const contexts = {
+        session: { route: routeBetween(ALICE, BOB, OTHER_SESSION), sender: ALICE },
+        recipient: { route: routeBetween(ALICE, CAROL, SESSION), sender: ALICE },
+        reflected: { route: routeBetween(BOB, ALICE, SESSION), sender: BOB },
+      };
+      const frames = recorded();
+      const key = Buffer.alloc(32, 5);
+      const receiver = new CipherState(key);
+      const sender = new CipherState(key);
+      const records = frames.map(({ plaintext }) => sender.seal(Buffer.of(0x10), plaintext));
+      for (const record of records) receiver.open(record, 1);
+      for (let round = 1; round <= 6_000; round += 1) {
+        for (const [index, written] of frames.entries()) {
+          if (round <= 3_000 && isAccepted({ ...written, firstSequence: written.firstSequence + round })) accepted.later += 1;
+          for (const name of ['session', 'recipient', 'reflected'] as const) {
+            if (isAccepted({ ...written, ...contexts[name] })) accepted[name] += 1;
+          }
+          try {
+            receiver.open(records[index] ?? Buffer.alloc(0), 1);
+            accepted.sealed += 1;
+          } catch (error) {
+            expect(SkeinError.from(error).code).toBe('unauthenticated');
+          }
         }
       }
-    }
-    expect(accepted).toEqual({ later: 0, session: 0, recipient: 0, reflected: 0, sealed: 0 });
-  });
+      expect(accepted).toEqual({ later: 0, session: 0, recipient: 0, reflected: 0, sealed: 0 });
+    },
+  );
 });
 
 type Mutation = (frame: Written, other: Written, random: () => number) => Written | undefined;
@@ -292,7 +304,10 @@ const MUTATIONS: Readonly<Record<string, Mutation>> = {
     plaintext.copyWithin(at + length, at);
     return { ...frame, plaintext };
   },
-  'expected at another place': (frame, _other, random) => ({ ...frame, firstSequence: frame.firstSequence + 1 + Math.floor(random() * 9) }),
+  'expected at another place': (frame, _other, random) => ({
+    ...frame,
+    firstSequence: frame.firstSequence + 1 + Math.floor(random() * 9),
+  }),
   'brought into another session': (frame, other) => ({ ...frame, route: other.route, sender: other.sender }),
   'its route rewritten for the taker': (frame, other) => {
     const plaintext = Buffer.from(frame.plaintext);
@@ -346,7 +361,10 @@ function keyOf({ plaintext, route, firstSequence, sender }: Written): string {
 }
 
 function shuffled<T>(items: readonly T[], random: () => number): readonly T[] {
-  return items.map((item) => ({ item, at: random() })).sort((a, b) => a.at - b.at).map(({ item }) => item);
+  return items
+    .map((item) => ({ item, at: random() }))
+    .sort((a, b) => a.at - b.at)
+    .map(({ item }) => item);
 }
 
 function pick<T>(random: () => number, items: readonly T[]): T {

@@ -65,7 +65,10 @@ describe('a signature', () => {
     const signature = signBytes(alice, Buffer.from('x'));
     const order = 2n ** 252n + 27_742_317_777_372_353_535_851_937_790_883_648_493n;
     const scalar = BigInt(`0x${Buffer.from(signature.subarray(32)).reverse().toString('hex')}`) + order;
-    const second = Buffer.concat([signature.subarray(0, 32), Buffer.from(scalar.toString(16).padStart(64, '0'), 'hex').reverse()]);
+    const second = Buffer.concat([
+      signature.subarray(0, 32),
+      Buffer.from(scalar.toString(16).padStart(64, '0'), 'hex').reverse(),
+    ]);
     expect(verifyBytes(alice, Buffer.from('x'), second)).toBe(false);
   });
 
@@ -91,7 +94,10 @@ describe('a key line', () => {
   const base64 = Buffer.from(identity.bytes).toString('base64');
 
   it('comes back as it was, VoleNet’s form too', () => {
-    expect(parseKeyLine(formatKeyLine(identity, 'us-monitor'))).toMatchObject({ name: 'us-monitor', identity: { id: identity.id } });
+    expect(parseKeyLine(formatKeyLine(identity, 'us-monitor'))).toMatchObject({
+      name: 'us-monitor',
+      identity: { id: identity.id },
+    });
     const spki = identity.key.export({ type: 'spki', format: 'der' }).toString('base64');
     expect(parseKeyLine(`vole-ed25519 ${spki} old url=x`)).toMatchObject({ name: 'old', identity: { id: identity.id } });
     expect(parseKeyLine(`skein-ed25519 ${base64}`).name).toBe(identity.id.slice(0, 8));

@@ -94,14 +94,18 @@ export class ChaosProxy implements AsyncDisposable {
     const target = connect({ port: targetPort, host: '127.0.0.1', noDelay: true });
     const pair = { client, target };
     this.#pairs.add(pair);
-    for (const [socket, other] of [
-      [client, target],
-      [target, client],
+    for (const [socket, other, direction] of [
+      [client, target, 'to-target'],
+      [target, client, 'to-client'],
     ] as const) {
-      socket.on('error', () => other.resetAndDestroy());
+      // An end is news too, and lost with the rest.
+      const isHeard = () => this.#weather.cut !== 'both' && this.#weather.cut !== direction;
+      socket.on('error', () => {
+        if (isHeard()) other.resetAndDestroy();
+      });
       socket.on('close', () => {
-        this.#pairs.delete(pair);
-        if (this.#weather.cut === undefined) other.destroy();
+        if (isHeard()) other.destroy();
+        if (other.destroyed) this.#pairs.delete(pair);
       });
     }
     this.#pass(client, target, 'to-target');

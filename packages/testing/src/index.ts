@@ -5,5 +5,6 @@ export * from './llm-server/server.ts';
 export * from './man-in-the-middle.ts';
 export * from './network.ts';
 export * from './scripted-backend.ts';
+export * from './small-disk.ts';
 export * from './transport-suite.ts';
 export * from './virtual-clock.ts';

@@ -154,6 +154,23 @@ export const TRANSPORT_PROMISES: readonly TransportPromise[] = [
       }),
   },
   {
+    promise: 'an end that pauses takes no more than a little, its sender is told to wait, and nothing is lost',
+    keep: (place) =>
+      eachWay(place, async (from, to) => {
+        const [near, far] = [watchConnection(from), watchConnection(to)];
+        from.send(recordOf(10, 0));
+        await far.got(1);
+        to.pause();
+        const sent = Array.from({ length: 1_000 }, (_, seed) => recordOf(30_000, seed));
+        const all = sendHeeding(from, near, sent);
+        for (let turn = 0; turn < 200; turn += 1) await new Promise(setImmediate);
+        assert.ok(far.records.length < 100, `${far.records.length} records came though it paused`);
+        to.resume();
+        assert.ok((await all) > 0, 'the sender was never told to wait');
+        assert.ok((await far.got(1_001)).slice(1).every((record, index) => sent[index]?.equals(record)));
+      }),
+  },
+  {
     promise: 'what arrives and what leaves can be seen to move',
     keep: (place) =>
       eachWay(place, async (from, to) => {
@@ -207,6 +224,26 @@ export const TRANSPORT_PROMISES: readonly TransportPromise[] = [
         assert.deepEqual(near.closes, ['enough']);
         assert.equal(far.closes.length, 1);
         assert.equal(far.records.length, 1);
+      }),
+  },
+  {
+    promise: 'cutting ends both ends at once, each exactly once, whatever waits to be sent',
+    keep: (place) =>
+      eachWay(place, async (from, to) => {
+        const [near, far] = [watchConnection(from), watchConnection(to)];
+        to.pause();
+        for (let seed = 0; seed < 200 && from.send(recordOf(60_000, seed)); seed += 1);
+        const sinceMs = performance.now();
+        from.cut('it is silent');
+        from.cut('again');
+        from.close('late');
+        await near.closed;
+        to.resume();
+        await far.closed;
+        assert.ok(performance.now() - sinceMs < 400, 'it took a polite wait');
+        for (let turn = 0; turn < 20; turn += 1) await new Promise(setImmediate);
+        assert.deepEqual(near.closes, ['it is silent']);
+        assert.equal(far.closes.length, 1);
       }),
   },
   {

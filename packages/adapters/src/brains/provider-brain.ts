@@ -276,9 +276,12 @@ function checkBaseUrl(text: string | undefined, label: string): URL {
   if (text === undefined) throw new SkeinError(`${label} needs an address: set brain.baseUrl`, { code: 'invalid' });
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol) || url.username || url.password || url.search || url.hash) {
-    throw new SkeinError(`${label}: brain.baseUrl must be an http or https address without user, query or fragment`, {
-      code: 'invalid',
-    });
+    throw new SkeinError(
+      `${label}: its address (brain.baseUrl, or the environment's) must be http or https, without user, query or fragment`,
+      {
+        code: 'invalid',
+      },
+    );
   }
   return url;
 }

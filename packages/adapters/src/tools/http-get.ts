@@ -4,7 +4,7 @@ import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import type { LookupFunction } from 'node:net';
 import os from 'node:os';
-import { defineTool, type Tool } from '@skein/agent';
+import { defineTool, Scope, type Tool } from '@skein/agent';
 import { abortReason, SkeinError } from '@skein/protocol';
 import { z } from 'zod';
 import { AddressPolicy, type ResolveHost } from './address-policy.ts';
@@ -51,7 +51,7 @@ export function createHttpGet(options: HttpGetOptions = {}): Tool {
     examples: httpGetExamples,
     async run({ url }, context) {
       const startedAt = performance.now();
-      using limit = new TimeLimit(context.signal, timeoutMs);
+      using limit = new Scope({ parent: context.signal, timeoutMs, what: url });
       try {
         const { response, finalUrl, redirects } = await follow(parseUrl(url), policy, limit.signal);
         const contentType = parseContentType(response.headers['content-type']);
@@ -73,30 +73,6 @@ export function createHttpGet(options: HttpGetOptions = {}): Tool {
       }
     },
   });
-}
-
-/** A signal that fires with the caller's or after a time, and holds on to neither once disposed. */
-class TimeLimit {
-  readonly #controller = new AbortController();
-  readonly #timer: NodeJS.Timeout;
-  readonly #caller: AbortSignal;
-  readonly #onAbort = () => this.#controller.abort(this.#caller.reason);
-
-  constructor(caller: AbortSignal, timeoutMs: number) {
-    this.#caller = caller;
-    this.#timer = setTimeout(() => this.#controller.abort(new DOMException('too slow', 'TimeoutError')), timeoutMs);
-    caller.addEventListener('abort', this.#onAbort, { once: true });
-    if (caller.aborted) this.#onAbort();
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
-    this.#caller.removeEventListener('abort', this.#onAbort);
-  }
 }
 
 interface Followed {

@@ -202,7 +202,8 @@ describe.runIf(process.platform === 'linux')('the end of a command', () => {
   test('by a cancel does not depend on its consent', async () => {
     const startedAt = performance.now();
     await assertGone(await cancelAfterPids(`trap '' TERM INT HUP; echo $$; while :; do sleep 300; done`, 1));
-    expect(performance.now() - startedAt).toBeLessThan(4_000);
+    // A second of grace and what a busy machine adds; with its consent awaited it would be 300.
+    expect(performance.now() - startedAt).toBeLessThan(15_000);
   });
 
   test('by itself takes along what it left behind', async () => {
@@ -307,8 +308,8 @@ test('the event loop keeps its time while ten commands block', async () => {
   caller.abort();
   for (const error of await Promise.all(blocked)) expect(error.code).toBe('canceled');
   delay.disable();
-  // The histogram counts from the timer's own period.
-  expect(delay.percentile(99) / 1e6).toBeLessThan(50);
+  // Other tests share the processors; a command that blocked the loop would show as two seconds or more.
+  expect(delay.percentile(99) / 1e6).toBeLessThan(500);
 });
 
 test.runIf((await findMemoryLimiter()) !== undefined)('a command gets no more memory than set', async () => {

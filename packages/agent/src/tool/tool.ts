@@ -1,6 +1,7 @@
 import type { Json, ToolDescriptor, ToolEffect, ToolExample } from '@skein/protocol';
 import { SkeinError } from '@skein/protocol';
 import { z } from 'zod';
+import { explainInput } from './explain-input.ts';
 
 export interface ToolContext {
   /** Fires when the caller stopped, its deadline passed or its connection closed. */
@@ -61,7 +62,7 @@ export function defineTool<Input extends z.ZodObject>(definition: ToolDefinition
     async run(input, context) {
       const parsed = schema.safeParse(input);
       if (!parsed.success) {
-        throw new SkeinError(`${definition.name}: ${z.prettifyError(parsed.error)}`, { code: 'invalid' });
+        throw new SkeinError(explainInput(schema, definition.name, parsed.error.issues), { code: 'invalid' });
       }
       // Proven: strict() changes which keys are refused, not the type of what is accepted.
       return definition.run(parsed.data as z.infer<Input>, context);

@@ -128,7 +128,7 @@ export class ToolCalls {
     try {
       if (await confirmations.ask(show, { signal, timeoutMs: options.confirmTimeoutMs })) return undefined;
       this.#refused.add(key);
-      return 'Not run: the user said no. Do not try it another way; say that it was not done';
+      return 'Not run: the user said no, and that holds for any other way to do it';
     } catch (thrown) {
       if (signal.aborted) throw thrown;
       this.#refused.add(key);

@@ -1,4 +1,5 @@
-import { type Json, SkeinError } from '@skein/protocol';
+import type { GatewayClient } from '@skein/host';
+import { type Json, nearestNames, SkeinError } from '@skein/protocol';
 import { Command } from 'commander';
 import { openNodeOf } from '../node-access.ts';
 import { plainText } from '../plain-text.ts';
@@ -15,12 +16,33 @@ export function callCommand(shell: Shell): Command {
       const input = parseInput(text);
       const slash = name.indexOf('/');
       await using node = await openNodeOf(shell, slash < 0 ? {} : { peer: name.slice(0, slash) });
-      const output = await node.client.call(
-        { name, input },
-        { signal: shell.signal, onDelta: (delta) => showDelta(shell, delta) },
-      );
+      const output = await node.client
+        .call({ name, input }, { signal: shell.signal, onDelta: (delta) => showDelta(shell, delta) })
+        .catch(async (error: unknown) => {
+          throw (slash < 0 ? undefined : await whyNoPeer(node.client, name.slice(0, slash), error)) ?? error;
+        });
       shell.result({ type: 'result', name, output }, () => inWords(output));
     });
+}
+
+/** That a tool is not found has a better reason where its peer is unknown or away. */
+async function whyNoPeer(client: GatewayClient, name: string, error: unknown): Promise<SkeinError | undefined> {
+  if (!(error instanceof SkeinError) || error.code !== 'not-found') return undefined;
+  const peers = await client.peers();
+  const peer = peers.find((known) => known.name === name);
+  if (peer === undefined) {
+    const names = peers.map((known) => known.name);
+    const [near] = nearestNames(name, names);
+    const hint = near === undefined ? `peers: ${names.join(', ') || 'none'}` : `did you mean "${near}"?`;
+    return new SkeinError(`There is no peer "${name}"; ${hint}`, { code: 'not-found', cause: error });
+  }
+  if (peer.state !== 'connected') {
+    const reason = peer.problem ?? 'it has no address to dial, so it must dial this node';
+    return new SkeinError(`${name} is not connected: ${reason}`, { code: 'unavailable', cause: error });
+  }
+  if (peer.tools.length > 0) return undefined;
+  const hint = 'there, "net": { "share": { "tools": true } } and trust of level tool would let this node call them';
+  return new SkeinError(`${name} shares no tools with this node; ${hint}`, { code: 'denied', cause: error });
 }
 
 function showDelta(shell: Shell, delta: string): void {

@@ -30,7 +30,7 @@ export function initCommand(shell: Shell): Command {
       const given = { ...options, ...(argument === undefined ? {} : { name: argument }) };
       const chosen = shell.isInteractive && options.yes !== true ? await askFor(shell, given) : given;
       const { initNode } = await import('@skein/host');
-      const { overrides = {}, ...where } = loadOptionsOf(shell);
+      const { overrides = {}, ...where } = loadOptionsOf(shell, { mayBeMade: true });
       const done = initNode({ ...where, values: valuesOf(chosen, overrides), force: options.force === true });
       const { key, file, madeKey } = done;
       shell.result({ type: 'initialised', file, madeKey, ...key }, () =>

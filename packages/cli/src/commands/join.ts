@@ -1,7 +1,7 @@
 import type { TrustLevel } from '@skein/host';
 import { SkeinError } from '@skein/protocol';
 import { Command } from 'commander';
-import { loadConfigOf } from '../node-access.ts';
+import { loadConfigOf, loadOptionsOf } from '../node-access.ts';
 import { parseLevel } from '../option-values.ts';
 import { plainLine } from '../plain-text.ts';
 import type { Shell } from '../shell.ts';
@@ -20,16 +20,18 @@ export function joinCommand(shell: Shell): Command {
     .argument('<code...>', 'what `skein invite` printed')
     .option('--trust <level>', 'full, tool or read: what the one who invites may do here', parseLevel)
     .option('--allow-brain', 'let it use the brain of this node')
-    .option('--name <name>', 'what this node is called, where its config does not say')
+    .option('--name <name>', 'what this node is called; written to a config file where there is none')
     .option('-y, --yes', 'ask nothing; trust it as a "tool" peer unless --trust says otherwise')
     .addHelpText('after', '\nExample:\n  $ skein join skein1abcd… --trust tool')
     .action(async (words: readonly string[], options: Options) => {
-      const { joinPeer, readInvite } = await import('@skein/host');
-      const loaded = await loadConfigOf(shell, options.name === undefined ? {} : { name: options.name });
+      const { initNetwork, joinPeer, readInvite } = await import('@skein/host');
       const invite = readInvite(words.join(''));
       if (!shell.json) shell.note(`The invitation is from:  ${invite.fingerprint}`);
       const trust = options.trust ?? (await chooseLevel(shell, options));
-      const { allowBrain = false } = options;
+      const { allowBrain = false, name } = options;
+      // Written down: under a name for this command alone the node would have another one at its start.
+      if (name !== undefined) initNetwork({ ...loadOptionsOf(shell, { mayBeMade: true }), name });
+      const loaded = await loadConfigOf(shell);
       const joined = await joinPeer(loaded, invite, {
         trust,
         allowBrain,
@@ -59,8 +61,8 @@ async function chooseLevel(shell: Shell, { yes }: Options): Promise<TrustLevel> 
     initialValue: 'tool',
     options: [
       { value: 'tool', label: 'tool', hint: 'call the tools this node shares' },
-      { value: 'read', label: 'read', hint: 'read shared memory, chat; no tools' },
-      { value: 'full', label: 'full', hint: 'also write memory' },
+      { value: 'read', label: 'read', hint: 'be connected, but call no tools' },
+      { value: 'full', label: 'full', hint: 'the same, and whatever else a node can share' },
     ],
   });
   if (isCancel(answer)) {

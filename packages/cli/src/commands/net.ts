@@ -1,7 +1,7 @@
 import type { TrustedPeer, TrustLevel } from '@skein/host';
 import { Command } from 'commander';
 import { loadConfigOf, loadOptionsOf, openNodeOf } from '../node-access.ts';
-import { parseLevel, parseList } from '../option-values.ts';
+import { parseLevel, parseList, parseUrl } from '../option-values.ts';
 import { describePeers } from '../peer-table.ts';
 import { plainText } from '../plain-text.ts';
 import type { Shell } from '../shell.ts';
@@ -30,7 +30,7 @@ function init(shell: Shell): Command {
     .addHelpText('after', '\nExample:\n  $ skein net init us-monitor')
     .action(async (name: string) => {
       const { initNetwork } = await import('@skein/host');
-      const { key, madeKey } = initNetwork({ ...loadOptionsOf(shell), name });
+      const { key, madeKey } = initNetwork({ ...loadOptionsOf(shell, { mayBeMade: true }), name });
       shell.result({ type: 'key', madeKey, ...key }, () =>
         [`${madeKey ? 'Made the key' : 'Kept the key'} ${key.keyPath}`, `Fingerprint: ${key.fingerprint}`, key.line].join('\n'),
       );
@@ -53,11 +53,11 @@ function trust(shell: Shell): Command {
   return new Command('trust')
     .description('trust a key; a node that runs takes it up at once')
     .argument('<key line...>', 'what the other prints with: skein net show-key')
-    .option('--level <level>', 'full, tool or read: what it may do here', parseLevel)
+    .option('--level <level>', 'full, tool or read: what it may do here; absent, read', parseLevel)
     .option('--allow-brain', 'let it use the brain of this node')
     .option('--allow <tools>', 'the only tools it may call: names, or a start of a name and "*"', parseList)
     .option('--deny <tools>', 'tools it may never call', parseList)
-    .option('--url <url>', 'where to dial it, such as ws://192.168.1.20:9700')
+    .option('--url <url>', 'where to dial it, such as ws://192.168.1.20:9700', parseUrl)
     .addHelpText(
       'after',
       '\nExample:\n  $ skein net trust "skein-ed25519 <key> eu-monitor" --level tool --url ws://192.168.1.20:9700',
@@ -83,9 +83,15 @@ function revoke(shell: Shell): Command {
     .argument('<key or name...>', 'a key line, an id or a name')
     .addHelpText('after', '\nExample:\n  $ skein net revoke eu-monitor')
     .action(async (words: readonly string[]) => {
-      const { dataDir, revokePeer } = await import('@skein/host');
+      const { connectToRunning, dataDir, revokePeer } = await import('@skein/host');
       const { config } = await loadConfigOf(shell);
-      const peer = revokePeer(dataDir(config.dataDir), words.join(' '));
+      const dir = dataDir(config.dataDir);
+      // Only to know names by; trust is taken back with no node running, or with one that does not answer.
+      const connected =
+        (await connectToRunning(dir)
+          ?.peers({ signal: shell.signal })
+          .catch(() => [])) ?? [];
+      const peer = await revokePeer(dir, words.join(' ').trim(), connected);
       shell.result({ type: 'revoked', ...peer }, () => plainText(`${peer.name} is not trusted any more (${peer.fingerprint})`));
     });
 }
@@ -124,9 +130,9 @@ function status(shell: Shell): Command {
 
 function describeTrusted({ name, fingerprint, trust: level, allowBrain, allowTools, denyTools, url }: TrustedPeer): string {
   const may = {
-    full: 'it may call the tools this node shares, read and write memory, and chat',
-    tool: 'it may call the tools this node shares, read memory, and chat',
-    read: 'it may read memory and chat, but call no tools; for that: --level tool',
+    full: 'it may call the tools this node shares, and whatever else a node can share',
+    tool: 'it may call the tools this node shares',
+    read: 'it may be connected, but call no tools; for that: --level tool',
   };
   return [
     `${name} is trusted: ${fingerprint}`,

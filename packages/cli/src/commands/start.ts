@@ -32,7 +32,7 @@ async function runNode(shell: Shell, options: Options): Promise<void> {
   shell.signal.addEventListener('abort', stop, { once: true });
   if (shell.signal.aborted) stop();
   const { createHost, createLog, loadConfig } = await import('@skein/host');
-  const watch = loadOptionsOf(shell, overridesOf(options));
+  const watch = loadOptionsOf(shell, { overrides: overridesOf(options) });
   const loaded = loadConfig(watch);
   const { log } = loaded.config;
   // A person at the terminal reads words, not the log; what goes wrong they see either way.

@@ -32,7 +32,7 @@ export interface DemoOptions {
 export async function runDemo(shell: Shell, options: DemoOptions): Promise<void> {
   const startedMs = performance.now();
   const { brain, once } = options;
-  const { config, env } = loadConfig(loadOptionsOf(shell, brain === undefined ? {} : { brain }));
+  const { config, env } = loadConfig(loadOptionsOf(shell, brain === undefined ? {} : { overrides: { brain } }));
   const plan = await planDemo(path.join(config.dataDir, 'demo'), { brain: config.brain });
   let sayEvent = (name: string, event: ChildEvent) => progress(shell, name, event);
   const network = new DemoNetwork({

@@ -37,6 +37,10 @@ function explainOne(schema: z.ZodType, issue: Issue, value: unknown): readonly P
     }
   }
   const found = valueAt(value, issue.path);
+  if (issue.code === 'invalid_value' && typeof found === 'string') {
+    const text = `no such value "${found.slice(0, SHOWN_CHARACTERS)}"; ${nearest(found, issue.values.map(String), 'value')}`;
+    return [{ path: issue.path, text: `${formatPath(issue.path)}: ${text}` }];
+  }
   const expected = issue.message.replace(/^Invalid (input|option|string|key): /, '').replace(/^expected/, 'expected');
   return [{ path: issue.path, text: `${formatPath(issue.path) || 'the config'}: ${expected}${show(issue.path, found)}` }];
 }
@@ -64,7 +68,8 @@ function show(path: readonly PropertyKey[], value: unknown): string {
   return `; the value is ${text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text}`;
 }
 
-function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+/** What stands at a path; undefined where the path ends before. */
+export function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>(
     (at, part) => (typeof at === 'object' && at !== null && Object.hasOwn(at, part) ? Reflect.get(at, part) : undefined),
     value,

@@ -112,7 +112,7 @@ test('a key that is not available is told as such inside a peer and a share too'
 test('a wrong value is refused with path, expectation and value, all problems at once', () => {
   const text = problemsOf('{"net":{"port":"x","role":"boss"},"agent":{"maxIterations":0}}');
   expect(text).toContain('net.port: expected number, received string; the value is "x"');
-  expect(text).toContain('net.role: expected one of "coordinator"|"worker"|"peer"; the value is "boss"');
+  expect(text).toContain('net.role: no such value "boss"; the nearest is "peer"; known: coordinator, worker, peer');
   expect(text).toContain('agent.maxIterations: ');
 });
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { SkeinError } from '@skein/protocol';
 import { type ConfigText, parseConfigText } from './config-text.ts';
 import { configFileOf, type Environment, parseEnvironment, readEnvironment } from './environment.ts';
-import { explain, formatPath, type Problem } from './explain.ts';
+import { explain, formatPath, type Problem, valueAt } from './explain.ts';
 import { type Config, type ConfigInput, config } from './schema.ts';
 
 /** The config file's usual name. */
@@ -77,6 +77,8 @@ function readFile(file: string, mustExist: boolean): string | undefined {
 function parseLayers(source: ConfigText | undefined, env: Environment, overrides: ConfigInput): Config {
   const variables = parseEnvironment(env);
   let value: unknown = source?.value ?? {};
+  if (!isPlain(value))
+    throw new SkeinError(`${source?.locate([]) ?? 'config'}: a config is one object, { … }`, { code: 'invalid' });
   for (const { path: at, value: set } of variables)
     value = merge(
       value,
@@ -86,6 +88,7 @@ function parseLayers(source: ConfigText | undefined, env: Environment, overrides
   const result = config.safeParse(value);
   if (result.success) return result.data;
   const origin = ({ path: at }: Problem): string => {
+    if (valueAt(overrides, at) !== undefined) return 'command line';
     const variable = variables.find((candidate) => candidate.path.every((key, i) => at[i] === key));
     return variable?.variable ?? source?.locate(at) ?? 'config';
   };

@@ -67,7 +67,12 @@ export const netConfig = z.strictObject({
   peers: z.array(peer).max(1_000).default([]).describe('Nodes to dial, and to keep connected.'),
   share: share.prefault({}).describe('What this node offers.'),
   maxConnections: z.int().min(1).max(100_000).default(1_000).describe('Inbound connections at one time.'),
-  authTimeoutMs: z.int().min(100).max(60_000).default(5_000).describe('How long a connection may take to prove its key; 5 seconds at most count.'),
+  authTimeoutMs: z
+    .int()
+    .min(100)
+    .max(60_000)
+    .default(5_000)
+    .describe('How long a connection may take to prove its key; 5 seconds at most count.'),
   maxMessagesPerSecond: z
     .int()
     .min(1)

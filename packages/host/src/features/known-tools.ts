@@ -16,14 +16,22 @@ export interface ToolsChange {
   readonly redefined: readonly string[];
 }
 
+export interface KnownToolsParts {
+  readonly path: string;
+  /** Told when what was learnt cannot be kept; it counts until the node stops all the same. */
+  readonly onError: (error: SkeinError) => void;
+}
+
 /** Which tools each peer showed last, with a digest of each definition; kept over restarts. */
 export class KnownTools {
   readonly #path: string;
+  readonly #onError: (error: SkeinError) => void;
   readonly #peers: Map<string, ReadonlyMap<string, string>>;
 
   /** @throws SkeinError `corrupt` when the file is not what this class writes. */
-  constructor(path: string) {
+  constructor({ path, onError }: KnownToolsParts) {
     this.#path = path;
+    this.#onError = onError;
     this.#peers = read(path);
   }
 
@@ -41,10 +49,18 @@ export class KnownTools {
       this.#peers.set(id, digests);
       const [oldest] = this.#peers.keys();
       if (this.#peers.size > PEERS_MAX && oldest !== undefined) this.#peers.delete(oldest);
-      const plain = Object.fromEntries([...this.#peers].map(([peer, tools]) => [peer, Object.fromEntries(tools)]));
-      writeFileAtomic(this.#path, `${JSON.stringify(plain)}\n`);
+      this.#save();
     }
     return change;
+  }
+
+  #save(): void {
+    const plain = Object.fromEntries([...this.#peers].map(([peer, tools]) => [peer, Object.fromEntries(tools)]));
+    try {
+      writeFileAtomic(this.#path, `${JSON.stringify(plain)}\n`);
+    } catch (cause) {
+      this.#onError(new SkeinError(`${this.#path} cannot be written`, { code: 'unavailable', cause }));
+    }
   }
 }
 

@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto';
 import type { Tool, ToolSet } from '@skein/agent';
-import type { Peer, Router } from '@skein/mesh';
+import type { Clock, Peer, Router } from '@skein/mesh';
 import { type Json, type PeerId, SkeinError, type ToolDescriptor, toolsCall, toolsChanged, toolsList } from '@skein/protocol';
 import type { HostEvent } from '../events.ts';
 import type { KnownTools } from './known-tools.ts';
 
+/** Between two listings of one peer, which could say without end that its tools have changed. */
+const LIST_PAUSE_MS = 200;
 /** How long a peer may take to list its tools. */
 const LIST_TIMEOUT_MS = 10_000;
-/** How long a remote tool may run when its caller's signal says nothing shorter. */
-const CALL_TIMEOUT_MS = 600_000;
+/** How long a tool may run when its caller's signal says nothing shorter. */
+export const CALL_TIMEOUT_MS = 600_000;
 
 export interface RemoteToolsParts {
   readonly tools: ToolSet;
@@ -16,14 +18,21 @@ export interface RemoteToolsParts {
   /** The session with a peer now, if there is one. */
   readonly peerOf: (id: PeerId) => Peer | undefined;
   readonly known: KnownTools;
+  readonly clock: Clock;
   readonly onEvent: (event: HostEvent) => void;
+}
+
+interface Listing {
+  again: boolean;
+  /** Ends the pause after it. */
+  release: () => void;
 }
 
 /** The tools of every connected peer, in the agent's tool set under `peer/tool`. */
 export class RemoteTools {
   readonly #parts: RemoteToolsParts;
-  /** Listings under way, so that one peer has at most one; `again` when it changed meanwhile. */
-  readonly #listing = new Map<PeerId, { again: boolean }>();
+  /** Listings under way or just over, so that one peer has at most one; `again` when it changed meanwhile. */
+  readonly #listing = new Map<PeerId, Listing>();
 
   constructor(parts: RemoteToolsParts) {
     this.#parts = parts;
@@ -41,15 +50,25 @@ export class RemoteTools {
       running.again = true;
       return;
     }
-    const state = { again: false };
-    this.#listing.set(peer.id, state);
+    const listing: Listing = { again: false, release: () => undefined };
+    this.#listing.set(peer.id, listing);
     this.#list(peer)
       .catch((error: unknown) => this.#failed(peer, SkeinError.from(error)))
       .finally(() => {
-        this.#listing.delete(peer.id);
-        const session = this.#parts.peerOf(peer.id);
-        if (session !== undefined && (state.again || session !== peer)) this.joined(session);
+        if (this.#listing.get(peer.id) !== listing) return; // Closed meanwhile.
+        listing.release = this.#parts.clock.after(LIST_PAUSE_MS, () => this.#listed(peer, listing));
       });
+  }
+
+  close(): void {
+    for (const { release } of this.#listing.values()) release();
+    this.#listing.clear();
+  }
+
+  #listed(peer: Peer, { again }: Listing): void {
+    this.#listing.delete(peer.id);
+    const session = this.#parts.peerOf(peer.id);
+    if (session !== undefined && (again || session !== peer)) this.joined(session);
   }
 
   /** Takes a peer's tools away. */
@@ -72,8 +91,8 @@ export class RemoteTools {
 
   #failed(peer: Peer, error: SkeinError): void {
     this.left(peer.id);
-    // Not to share is a choice, not a problem.
-    if (error.code === 'denied' || this.#parts.peerOf(peer.id) !== peer) return;
+    // Not to share is a choice, not a problem; one that only joins has not even the method.
+    if (error.code === 'denied' || error.code === 'not-found' || this.#parts.peerOf(peer.id) !== peer) return;
     this.#parts.onEvent({
       type: 'peer-problem',
       id: peer.id,

@@ -41,7 +41,7 @@ export class ShareTools {
     router.serve(toolsCall, async ({ tool: name, input }, context) => {
       const tool = this.#find(context.peer.id, name);
       const startedAtMs = parts.monotonicMs();
-      const relay = new DeltaRelay({ send: (delta) => context.emit({ delta }), maxChars: PARTIAL_OUTPUT_CHARS_MAX });
+      let relay: DeltaRelay | undefined;
       let ok = false;
       try {
         const output = await tool.run(input, {
@@ -49,9 +49,12 @@ export class ShareTools {
             return context.signal;
           },
           caller: context.peer.id,
-          emit: (delta) => relay.emit(delta),
+          emit(delta) {
+            relay ??= new DeltaRelay({ send: (piece) => context.emit({ delta: piece }), maxChars: PARTIAL_OUTPUT_CHARS_MAX });
+            return relay.emit(delta);
+          },
         });
-        await relay.close();
+        await relay?.close();
         ok = true;
         return { output: output ?? null };
       } finally {
@@ -62,7 +65,13 @@ export class ShareTools {
 
   /** Tells every peer that what it may use has changed. */
   announce(): void {
-    for (const peer of this.#parts.mesh.peers.values()) peer.publish(toolsChanged, {});
+    for (const peer of this.#parts.mesh.peers.values()) {
+      try {
+        peer.publish(toolsChanged, {});
+      } catch {
+        // It takes nothing just now, or is leaving; the others are told, and it lists the tools anew when it is back.
+      }
+    }
   }
 
   close(): void {

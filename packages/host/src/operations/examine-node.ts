@@ -3,11 +3,12 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { memoryMigrations, sessionMigrations } from '@skein/agent';
 import { openDatabase } from '@skein/engine';
-import { loadIdentity } from '@skein/mesh';
+import { loadIdentity, readAuditEnd, verifyAudit } from '@skein/mesh';
 import { fingerprintWords, SkeinError } from '@skein/protocol';
 import { chooseBrain } from '../choose-brain.ts';
 import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load-config.ts';
 import { dataDir } from '../data-dir.ts';
+import { loadNodeTools } from '../node-tools.ts';
 import { findRunning } from '../running.ts';
 import { openNode } from './open-node.ts';
 import { listTrusted } from './trust-peer.ts';
@@ -15,6 +16,9 @@ import { listTrusted } from './trust-peer.ts';
 const NEEDED_MAJOR = 24;
 /** A file from further ahead than this was written by a clock that ran before this one. */
 const CLOCK_SLACK_MS = 60_000;
+
+/** A node with one of these wrong can still reach its peers. */
+const KEEPS_DIALING: ReadonlySet<string> = new Set(['port', 'clock']);
 
 /** One thing that was looked at. */
 export interface Check {
@@ -41,13 +45,21 @@ export async function* examineNode(options: LoadOptions, { signal }: { readonly 
     ['data directory', () => examineDataDir(node)],
     ['key', () => examineKey(node)],
     ['trust', () => examineTrust(node)],
+    ['audit', () => examineAudit(node)],
     ['database', () => examineDatabase(node)],
     ['clock', () => examineClock(node)],
     ['port', () => examinePort(node)],
+    ['tools', () => examineTools(node)],
     ['brain', () => examineBrain(node)],
   ];
-  for (const [name, examine] of rows) yield await check(name, examine);
-  yield* examinePeers(node, signal);
+  let blocked = false;
+  for (const [name, examine] of rows) {
+    const done = await check(name, examine);
+    blocked ||= done.state === 'fail' && !KEEPS_DIALING.has(name);
+    yield done;
+  }
+  if (blocked) yield { name: 'peers', state: 'warn', text: 'not looked at', fix: 'first mend what failed above' };
+  else yield* examinePeers(node, signal);
 }
 
 async function check(name: string, examine: () => Finding | Promise<Finding>): Promise<Check> {
@@ -89,6 +101,14 @@ async function examineTrust({ config }: LoadedConfig): Promise<Finding> {
   const trusted = await listTrusted(dir);
   const revoked = trusted.filter((peer) => peer.revoked).length;
   return ok(`${trusted.length - revoked} trusted, ${revoked} revoked`);
+}
+
+function examineAudit({ config }: LoadedConfig): Finding {
+  const dir = dataDir(config.dataDir);
+  // The remembered end first: what a running node adds meanwhile can only be more.
+  const remembered = readAuditEnd(dir.auditEnd);
+  const { count } = verifyAudit(dir.audit, remembered);
+  return ok(`${count} records, and none changed or taken out`);
 }
 
 function examineDatabase({ config }: LoadedConfig): Finding {
@@ -134,6 +154,11 @@ function tryPort(host: string, port: number): Promise<string | undefined> {
     server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
     server.listen({ host, port }, () => server.close(() => resolve(undefined)));
   });
+}
+
+async function examineTools({ config, watchedFile }: LoadedConfig): Promise<Finding> {
+  const tools = await loadNodeTools(config, dataDir(config.dataDir), watchedFile);
+  return ok(`${tools.length} of this node, ${config.net.share.tools ? 'shared with trusted peers' : 'not shared'}`);
 }
 
 async function examineBrain({ config, env }: LoadedConfig): Promise<Finding> {

@@ -1,5 +1,5 @@
 import { type TrustOptions, type TrustRecord, TrustStore } from '@skein/mesh';
-import { fingerprintWords, type PeerId } from '@skein/protocol';
+import { fingerprintWords, type PeerId, SkeinError } from '@skein/protocol';
 import type { DataDir } from '../data-dir.ts';
 
 /** A line of the trust file, for people. */
@@ -22,10 +22,24 @@ export function trustPeer(dir: DataDir, line: string, options: Partial<TrustOpti
 
 /**
  * Revokes a key, given as its line, its id or its name; a node that runs closes its sessions within two seconds.
+ * `connected`: peers by the names they give themselves, which is what people see of them and need not be what the trust
+ * file calls them. A name that means one key there and another here revokes neither.
  * @throws SkeinError `not-found`, `conflict` when a name fits several.
  */
-export function revokePeer(dir: DataDir, who: string): TrustedPeer {
-  return describe(new TrustStore({ path: dir.authorizedPeers }).revoke(who));
+export async function revokePeer(
+  dir: DataDir,
+  who: string,
+  connected: readonly { readonly id: string; readonly name: string }[] = [],
+): Promise<TrustedPeer> {
+  const filed = (await listTrusted(dir)).filter(({ name }) => name === who).map(({ id }) => id);
+  const shown = connected.filter(({ name }) => name === who).map(({ id }) => id);
+  const [only, ...others] = new Set([...filed, ...shown]);
+  if (others.length > 0) {
+    throw new SkeinError(`"${who}" is what several keys are called: ${[only, ...others].join(', ')}. Name one by its id`, {
+      code: 'conflict',
+    });
+  }
+  return describe(new TrustStore({ path: dir.authorizedPeers }).revoke(only ?? who));
 }
 
 /** The trust file as it is. @throws SkeinError `corrupt`, `denied`. */

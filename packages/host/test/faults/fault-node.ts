@@ -8,6 +8,7 @@ import type { NodeEvent } from '@skein/gateway';
 import { formatTrustLine, loadOrCreateIdentity, parseTrustLine, type TrustOptions } from '@skein/mesh';
 import { formatKeyLine } from '@skein/protocol';
 import type { Load, LoadResult, NodeMessage, NodeRequest, NodeSettings, NodeStats } from './messages.ts';
+import { findIp } from './namespaces.ts';
 
 const PROGRAM = fileURLToPath(new URL('./node-process.ts', import.meta.url));
 const TOOLS = `import { defineTool } from '@skein/agent';
@@ -104,7 +105,7 @@ export class FaultNode {
     const inside =
       namespace === undefined
         ? {}
-        : { execPath: 'ip', execArgv: ['netns', 'exec', namespace, process.execPath, '--conditions=skein-source'] };
+        : { execPath: findIp() ?? 'ip', execArgv: ['netns', 'exec', namespace, process.execPath, '--conditions=skein-source'] };
     const child = fork(PROGRAM, [JSON.stringify(settings)], {
       execArgv: ['--conditions=skein-source'],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

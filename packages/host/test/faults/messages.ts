@@ -40,6 +40,8 @@ export interface LoadResult {
 
 export interface NodeStats {
   readonly rssBytes: number;
+  /** The highest since the last time it was asked. */
+  readonly peakRssBytes: number;
   /** Since the last time it was asked. */
   readonly worstLagMs: number;
   readonly peers: readonly PeerStatus[];
@@ -49,3 +51,17 @@ export type NodeMessage =
   | { readonly type: 'ready'; readonly port: number; readonly peerId: string }
   | { readonly type: 'event'; readonly event: NodeEvent; readonly atMs: number }
   | { readonly type: 'answer'; readonly id: number; readonly result?: unknown; readonly error?: string };
+
+/** What a process of callers is told to do. */
+export type CallerRequest =
+  | { readonly type: 'connect'; readonly url: string; readonly identities: readonly string[] }
+  | { readonly type: 'call' | 'abuse'; readonly durationMs: number; readonly inFlight: number; readonly everyMs: number };
+
+export interface CallerResult {
+  readonly answered: number;
+  readonly failures: Readonly<Record<string, number>>;
+  /** Refusals that said when to come back. */
+  readonly toldWhen: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}

@@ -18,7 +18,11 @@ const options = { cwd: dataDir, env: {}, overrides };
 const host = createHost({ loaded: loadConfig(options), watch: options });
 const lag = monitorEventLoopDelay({ resolution: 5 });
 const stopping = new AbortController();
+let peakRssBytes = 0;
 lag.enable();
+setInterval(() => {
+  peakRssBytes = Math.max(peakRssBytes, process.memoryUsage.rss());
+}, 50).unref();
 
 const ready = await host.start();
 tell({ type: 'ready', port: ready.port, peerId: ready.peerId });
@@ -48,11 +52,14 @@ async function answer(request: NodeRequest): Promise<unknown> {
     case 'load':
       return load(request);
     case 'stats': {
+      const { rss } = process.memoryUsage();
       const stats = {
-        rssBytes: process.memoryUsage().rss,
+        rssBytes: rss,
+        peakRssBytes: Math.max(rss, peakRssBytes),
         worstLagMs: lag.max / 1e6,
         peers: host.backend.peers(),
       };
+      peakRssBytes = 0;
       lag.reset();
       return stats;
     }

@@ -64,6 +64,7 @@ export class IncomingCalls {
     const { link, clock, router } = this.#parts;
     const refusal = this.#overLimit(header);
     if (refusal !== undefined) {
+      if (refusal.code === 'busy') link.slowDown();
       this.#refuse(header, refusal);
       return;
     }

@@ -33,6 +33,11 @@ const STALL_LOOK_MS = 1_000;
  * which leave the sides waiting for each other, and an eighth more than frames of 16, which pay for more signatures.
  */
 const FRAME = { leastMessages: 16, mostMessages: 128, shareOfPending: 1 / 2 } as const;
+/**
+ * What is taken from one peer before the others get their turn, in messages; a frame's signature costs as much as
+ * `perFrame` of them. A peer that is over its rate waits longer: what it sends meanwhile fills its own buffers.
+ */
+const TURN = { messages: 256, perFrame: 4, overLimitMs: 25 } as const;
 /** Frames sealed in one go before the event loop gets its turn. */
 const FRAMES_AT_ONCE = 16;
 
@@ -72,6 +77,9 @@ export class Link {
   #flushScheduled = false;
   #blocked = false;
   #releaseStall: () => void = () => {};
+  #takenInTurn = 0;
+  #isOverLimit = false;
+  #releaseRest: () => void = () => {};
   #closed = false;
   /** Monotonic time at which the peer was last heard. */
   lastHeardMs: number;
@@ -134,16 +142,22 @@ export class Link {
     this.#queue.assertRoom(priority);
   }
 
+  /** This peer asks for more than it may: it is listened to less. */
+  slowDown(): void {
+    this.#isOverLimit = true;
+  }
+
   /** Sends what is queued, as far as the connection takes it now, and ends the session at once. */
   close(reason: string): void {
     if (this.#closed) return;
     if (!this.#blocked) this.#flush();
-    this.abort(reason);
+    this.#connection.close(reason);
+    this.#end(reason);
   }
 
-  /** Ends the session at once: nothing more is sent or believed, however long the connection takes to go. */
+  /** Ends the session at once: nothing more is sent or believed, and the connection is cut. */
   abort(reason: string): void {
-    this.#connection.close(reason);
+    this.#connection.cut(reason);
     this.#end(reason);
   }
 
@@ -237,15 +251,35 @@ export class Link {
         }
         this.#handlers?.message(header, plaintext);
       }
+      this.#takenInTurn += frame.messages.length + TURN.perFrame;
+      if (this.#takenInTurn >= TURN.messages || this.#isOverLimit) this.#rest();
     } catch (error) {
       // Order and delivery are the pipe's to keep, so a frame that does not check out means somebody is in the way.
       this.abort(`a frame was refused: ${SkeinError.from(error).message}`);
     }
   }
 
+  /** Takes nothing more from this peer until the others had their turn. */
+  #rest(): void {
+    this.#takenInTurn = 0;
+    this.#connection.pause();
+    const resume = () => {
+      if (!this.#closed) this.#connection.resume();
+    };
+    if (!this.#isOverLimit) setImmediate(resume);
+    else {
+      this.#releaseRest();
+      this.#releaseRest = this.#clock.after(TURN.overLimitMs, () => {
+        this.#isOverLimit = false;
+        resume();
+      });
+    }
+  }
+
   #end(reason: string): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#releaseRest();
     this.#releaseStall();
     this.#queue.clear();
     this.#handlers?.closed(reason);

@@ -47,6 +47,7 @@ class MemoryEnd implements Connection {
   #waiting: Buffer[] = [];
   #underWay = 0;
   #blocked = false;
+  #paused = false;
   #maxRecordBytes = HANDSHAKE_BYTES_MAX;
   #closedBecause: string | undefined;
 
@@ -60,27 +61,15 @@ class MemoryEnd implements Connection {
 
   attach(handlers: ConnectionHandlers): void {
     this.#handlers = handlers;
-    if (this.#closedBecause !== undefined) {
-      handlers.closed(this.#closedBecause);
-      return;
-    }
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const record of waiting) this.#take(record);
+    if (this.#closedBecause === undefined) this.#takeWaiting();
+    else handlers.closed(this.#closedBecause);
   }
 
   send(record: Uint8Array): boolean {
     if (this.#closedBecause !== undefined) return true;
     this.#underWay += 1;
     const copy = Buffer.from(record);
-    setImmediate(() => {
-      this.#other?.deliver(copy);
-      this.#underWay -= 1;
-      this.departed += 1;
-      if (this.#closedBecause !== undefined || !this.#blocked || this.#underWay >= HIGH_WATER_RECORDS / 2) return;
-      this.#blocked = false;
-      this.#handlers?.drain();
-    });
+    setImmediate(() => this.#other?.deliver(copy));
     this.#blocked = this.#underWay >= HIGH_WATER_RECORDS;
     return !this.#blocked;
   }
@@ -88,13 +77,22 @@ class MemoryEnd implements Connection {
   deliver(record: Buffer): void {
     if (this.#closedBecause !== undefined) return;
     this.arrived += record.length;
-    if (this.#handlers !== undefined) this.#take(record);
+    if (this.#handlers !== undefined && !this.#paused) this.#take(record);
     else if (this.#waiting.length < WAITING_RECORDS_MAX) this.#waiting.push(record);
     else this.close(`more than ${WAITING_RECORDS_MAX} records came before anybody took them`);
   }
 
   admit(maxRecordBytes: number): void {
     this.#maxRecordBytes = maxRecordBytes;
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#takeWaiting();
   }
 
   close(reason: string): void {
@@ -105,7 +103,29 @@ class MemoryEnd implements Connection {
     this.#handlers?.closed(reason);
   }
 
+  cut(reason: string): void {
+    this.close(reason);
+  }
+
+  /** One record of this end was taken by the other. */
+  departs(): void {
+    this.#underWay -= 1;
+    this.departed += 1;
+    if (this.#closedBecause !== undefined || !this.#blocked || this.#underWay >= HIGH_WATER_RECORDS / 2) return;
+    this.#blocked = false;
+    this.#handlers?.drain();
+  }
+
+  #takeWaiting(): void {
+    while (!this.#paused && this.#handlers !== undefined) {
+      const record = this.#waiting.shift();
+      if (record === undefined) return;
+      this.#take(record);
+    }
+  }
+
   #take(record: Buffer): void {
+    this.#other?.departs();
     if (this.#closedBecause !== undefined) return;
     if (record.length > this.#maxRecordBytes) this.close(`a record of ${record.length} bytes is over the bound`);
     else this.#handlers?.record(record);

@@ -12,8 +12,16 @@ export interface Connection {
   send(record: Uint8Array): boolean;
   /** Lets larger records in than the bound that holds before a session is established. */
   admit(maxRecordBytes: number): void;
-  /** Ends the pipe; `closed` follows. Idempotent. */
+  /** Takes nothing more in until `resume`; the far end's `send` comes to say so. What was taken in may still arrive. */
+  pause(): void;
+  resume(): void;
+  /** Ends the pipe, with what was sent before; `closed` follows. Idempotent. */
   close(reason: string): void;
+  /**
+   * Breaks the pipe at once and without a farewell, in a way that the far end learns of even when it is the one that
+   * cannot be heard; `closed` follows. Idempotent.
+   */
+  cut(reason: string): void;
 }
 
 export interface ConnectionHandlers {

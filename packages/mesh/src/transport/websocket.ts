@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { abortReason, HANDSHAKE_BYTES_MAX, RECORD_BYTES_MAX, SkeinError } from '@skein/protocol';
 import WebSocket, { WebSocketServer } from 'ws';
 import type { Connection, ConnectionHandlers, Transport } from './transport.ts';
@@ -140,6 +141,14 @@ class WebSocketConnection implements Connection {
     this.#releaseGuard();
   }
 
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
   close(reason: string): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
@@ -147,6 +156,13 @@ class WebSocketConnection implements Connection {
     // A far end that has stopped reading would hold a polite close for ws's 30 s.
     const cut = setTimeout(() => this.#socket.terminate(), 500);
     this.#socket.once('close', () => clearTimeout(cut));
+  }
+
+  cut(reason: string): void {
+    this.#reason ??= reason;
+    // A reset passes what waits for acknowledgements that may never come. TLS has none.
+    if (this.#raw instanceof TLSSocket) this.#socket.terminate();
+    else this.#raw.resetAndDestroy();
   }
 
   /** Called when a record or slice has left; always in a later turn. One function for all, so that Node batches it. */

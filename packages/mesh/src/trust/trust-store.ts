@@ -209,7 +209,8 @@ export class TrustStore {
     const before = this.#records;
     this.#records = byId(file);
     for (const change of changesBetween(before, this.#records)) {
-      for (const listener of this.#listeners) listener(change);
+      // A listener that fails must not keep the others, or a revocation behind it, from being heard.
+      for (const listener of this.#listeners) this.#safely(() => listener(change));
     }
   }
 

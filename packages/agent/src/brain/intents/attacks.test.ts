@@ -148,7 +148,8 @@ describe('what a node declares', () => {
     };
     const started = performance.now();
     await new Conversation({ brain: createIntentsBrain(), tools: offer([tool], 'evil') }).ask(`look ${'a'.repeat(1_900)}!`);
-    expect(performance.now() - started).toBeLessThan(1_000);
+    // Backtracking over 1,900 letters would take longer than the universe has lasted, so a slow machine needs no less.
+    expect(performance.now() - started).toBeLessThan(10_000);
   });
 
   test('a name with a slot in its value is not filled twice', async () => {
