@@ -22,7 +22,7 @@ export function inviteCommand(shell: Shell): Command {
   return new Command('invite')
     .description('let another machine in: prints a code for `skein join`, good once')
     .option('--trust <level>', 'full, tool or read: what the one who joins may do here', parseLevel, 'tool')
-    .option('--allow-brain', 'let it use the brain of this node')
+    .option('--allow-brain', 'grant it the brain too; no method of this version uses that grant')
     .option('--ttl <time>', 'how long the code is good, such as 30s, 10m or 1h; absent, 10m', parseDuration, 600_000)
     .option('--address <host:port>', 'where the other machine reaches this one; may be given again', parseList)
     .option('--wait', 'wait until it is used, also where the node runs')

@@ -19,7 +19,7 @@ export function joinCommand(shell: Shell): Command {
     .description('accept an invitation: both machines then trust each other as far as each says')
     .argument('<code...>', 'what `skein invite` printed')
     .option('--trust <level>', 'full, tool or read: what the one who invites may do here', parseLevel)
-    .option('--allow-brain', 'let it use the brain of this node')
+    .option('--allow-brain', 'grant it the brain too; no method of this version uses that grant')
     .option('--name <name>', 'what this node is called; written to a config file where there is none')
     .option('-y, --yes', 'ask nothing; trust it as a "tool" peer unless --trust says otherwise')
     .addHelpText('after', '\nExample:\n  $ skein join skein1abcd… --trust tool')

@@ -54,7 +54,7 @@ function trust(shell: Shell): Command {
     .description('trust a key; a node that runs takes it up at once')
     .argument('<key line...>', 'what the other prints with: skein net show-key')
     .option('--level <level>', 'full, tool or read: what it may do here; absent, read', parseLevel)
-    .option('--allow-brain', 'let it use the brain of this node')
+    .option('--allow-brain', 'grant it the brain too; no method of this version uses that grant')
     .option('--allow <tools>', 'the only tools it may call: names, or a start of a name and "*"', parseList)
     .option('--deny <tools>', 'tools it may never call', parseList)
     .option('--url <url>', 'where to dial it, such as ws://192.168.1.20:9700', parseUrl)
@@ -137,7 +137,7 @@ function describeTrusted({ name, fingerprint, trust: level, allowBrain, allowToo
   return [
     `${name} is trusted: ${fingerprint}`,
     `  ${level}: ${may[level]}`,
-    ...(allowBrain ? ['  it may use the brain of this node'] : []),
+    ...(allowBrain ? ['  it is granted the brain, which no method of this version uses'] : []),
     ...(allowTools === null ? [] : [`  only these tools: ${allowTools.join(', ')}`]),
     ...(denyTools.length === 0 ? [] : [`  never these tools: ${denyTools.join(', ')}`]),
     url === null ? '  it must dial this node, or say where to dial it with --url' : `  dialled at ${url}`,

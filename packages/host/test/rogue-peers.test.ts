@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { Router } from '@skein/mesh';
 import { type ToolDescriptor, toolsChanged, toolsList } from '@skein/protocol';
 import { expect, test } from 'vitest';
@@ -61,4 +62,26 @@ test('a peer that shows more tools than are taken has none here, and is told abo
   await using net = await startWithRogue(nodes, list, (node) => node.event('peer-problem', ({ name }) => name === 'rogue'));
   expect(net.told.problem).toContain('cannot be listed');
   expect(net.node.host.backend.tools().some(({ peer }) => peer === 'rogue')).toBe(false);
+});
+
+test('strangers that come again and again are all refused, and fill neither the audit nor the feed', async () => {
+  await using nodes = new Nodes();
+  const node = nodes.make('node');
+  await nodes.start(node);
+  const watching = new AbortController();
+  let told = 0;
+  const watched = (async () => {
+    for await (const { type } of node.host.backend.events({ signal: watching.signal })) if (type === 'peer-problem') told += 1;
+  })();
+  await using stranger = bareMesh(nodes.make('stranger'));
+  for (let times = 0; times < 150; times += 1) {
+    const dial = stranger.dial(node.url, { signal: new AbortController().signal });
+    await expect(dial).rejects.toMatchObject({ code: expect.stringMatching(/denied|unavailable/) });
+  }
+  await node.host[Symbol.asyncDispose]();
+  watching.abort();
+  await watched.catch(() => undefined);
+  const records = readFileSync(node.file('audit.jsonl'), 'utf8').split('\n');
+  expect(records.filter((record) => record.includes('stranger-refused'))).toHaveLength(120);
+  expect(told).toBeLessThanOrEqual(120);
 });
