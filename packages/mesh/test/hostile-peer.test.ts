@@ -221,22 +221,28 @@ test('a body of more values than the bound is refused in a request, and as an an
   await using network = new TestNetwork();
   const [bob, alice] = [network.add('bob'), network.add('alice')];
   const many = defineMethod({ ...numbers, name: 'test.many', result: z.unknown() });
-  bob.router.serve(many, () => Array(BODY_VALUES_MAX + 1).fill(1));
+  let ran = 0;
+  bob.router.serve(many, () => {
+    ran += 1;
+    return Array(BODY_VALUES_MAX + 1).fill(1);
+  });
   const peer = await alice.dial(bob);
   expect(await rejection(peer.call(many, []))).toMatchObject({ code: 'invalid', message: expect.stringContaining('values') });
   expect(await rejection(peer.call(many, Array(BODY_VALUES_MAX + 1).fill(1)))).toMatchObject({ code: 'invalid' });
+  expect(ran, 'the second was refused before its handler').toBe(1);
   expect(peer.isOpen).toBe(true);
 });
 
-test('two publications at once are both worked on', async () => {
+test('two publications at once are both worked on, and both stopped when their peer leaves', async () => {
   await using network = new TestNetwork();
   const [bob, alice] = [network.add('bob'), network.add('alice')];
   const seen: string[] = [];
+  const signals: AbortSignal[] = [];
   const both = Promise.withResolvers<void>();
-  bob.router.serve(echo, async ({ text }) => {
+  bob.router.serve(echo, ({ text }, { signal }) => {
+    signals.push(signal);
     if (seen.push(text) === 2) both.resolve();
-    await both.promise;
-    return { text };
+    return new Promise(() => {});
   });
   const peer = await alice.dial(bob);
   peer.publish(echo, { text: 'one' });
@@ -245,6 +251,20 @@ test('two publications at once are both worked on', async () => {
   expect(seen).toEqual(['one', 'two']);
   await turns(5);
   expect(peer.isOpen).toBe(true);
+  bob.mesh.drop(alice.identity.id, 'it was revoked');
+  expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
+});
+
+test('what stands behind a goodbye in the same frame is not worked on', async () => {
+  await using network = new TestNetwork();
+  const bob = network.add('bob');
+  const state = serveAll(bob);
+  const rogue = await dialAsRogue(bob.mesh);
+  rogue.say(MESSAGE_TYPE.goodbye, '{"code":"unavailable","message":"bye"}', { priority: 'control' });
+  rogue.say(MESSAGE_TYPE.request, '{"method":"test.echo","params":{"text":"x"}}');
+  await rogue.closed;
+  expect(state.ran).toBe(0);
+  expect((await bob.event('peer-left')).reason).toContain('bye');
 });
 
 test('a call number under way already is refused, and the first call is not disturbed', async () => {

@@ -111,6 +111,26 @@ describe('a frame', () => {
     expect(isAccepted(many(FRAME_MESSAGES_MAX + 1))).toBe(false);
   });
 
+  it('is refused from its own signer when it numbers its messages otherwise, or says they are somebody else’s', () => {
+    const { plaintext } = write([ask(SHORT), ask(SHORT)], { firstSequence: 5 });
+    const ends = cuts(plaintext).map(([, end]) => end);
+    const forged: readonly ((bytes: Buffer, start: number) => void)[] = [
+      (bytes, start) => bytes.writeUInt32BE(7, start + 92),
+      (bytes, start) => bytes.writeUInt32BE(5, start + 92),
+      (bytes, start) => bytes.set(routeBetween(CAROL, BOB, SESSION), start + 8),
+      (bytes, start) => bytes.set(routeBetween(ALICE, CAROL, SESSION), start + 8),
+      (bytes, start) => bytes.set(routeBetween(ALICE, BOB, OTHER_SESSION), start + 8),
+    ];
+    for (const forge of forged) {
+      const bytes = Buffer.from(plaintext);
+      const second = cuts(bytes)[1];
+      if (second === undefined) throw new Error('no second message');
+      forge(bytes, second[0]);
+      signFrame(bytes, ends, ROUTE, 5, ALICE);
+      expect(isAccepted({ plaintext: bytes, route: ROUTE, firstSequence: 5, sender: ALICE })).toBe(false);
+    }
+  });
+
   it('is refused from random bytes of any length, and never by a fault', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 600 }), (bytes) => {
