@@ -34,20 +34,44 @@ export interface CallOptions<Part = unknown> {
   readonly trace?: Uint8Array;
 }
 
-interface Pending {
+interface PendingParts {
+  readonly call: number;
   readonly method: Method;
   readonly options: CallOptions;
   readonly deadlineAtMs: number;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: SkeinError) => void;
-  readonly release: () => void;
-  /** Settles when every part so far was taken; the result waits for it. */
-  parts: Promise<void> | undefined;
-  /** Bytes of parts taken and not yet given back as credit. */
-  takenBytes: number;
-  /** Bytes of parts that came and are not taken yet. */
-  untakenBytes: number;
+  /** Ends a call because its caller wants no answer any more. */
+  readonly stop: (call: number, error: SkeinError) => void;
 }
+
+/** A call that waits for its answer. It listens to its caller's signal itself: a closure less for every call. */
+class Pending {
+  readonly parts: PendingParts;
+  /** Settles when every streamed part so far was taken; the result waits for it. */
+  taken: Promise<void> | undefined;
+  /** Bytes of parts taken and not yet given back as credit. */
+  takenBytes = 0;
+  /** Bytes of parts that came and are not taken yet. */
+  untakenBytes = 0;
+
+  constructor(parts: PendingParts) {
+    this.parts = parts;
+    parts.options.signal?.addEventListener('abort', this, ONCE);
+  }
+
+  handleEvent(): void {
+    const { call, options, stop } = this.parts;
+    if (options.signal !== undefined) stop(call, abortReason(options.signal));
+  }
+
+  /** To be called once, when the call has left the table. */
+  release(): void {
+    this.parts.options.signal?.removeEventListener('abort', this);
+  }
+}
+
+const ONCE = { once: true } as const;
 
 const errorBody = z.object({
   code: z.enum(ERROR_CODES).catch('internal'),
@@ -62,6 +86,7 @@ export class OutgoingCalls {
   readonly #peerName: string;
   readonly #pending = new Map<number, Pending>();
   readonly #deadlines: Deadlines;
+  readonly #stopCall = (call: number, error: SkeinError) => this.#stop(call, error);
   #lastCall = 0;
 
   constructor(parts: { readonly link: Link; readonly clock: Clock; readonly peerName: string }) {
@@ -101,20 +126,17 @@ export class OutgoingCalls {
         bodyBytes: Buffer.byteLength(body),
       });
       const deadlineAtMs = this.#clock.monotonicMs() + timeoutMs;
-      const cancel = signal === undefined ? undefined : () => this.#stop(call, abortReason(signal));
-      if (cancel !== undefined) signal?.addEventListener('abort', cancel, { once: true });
-      this.#pending.set(call, {
+      const parts = {
+        call,
         // Proven: settled only with what method.result and method.part parsed.
         method: method as unknown as Method,
         options: options as CallOptions,
         deadlineAtMs,
         resolve: resolve as (result: unknown) => void,
         reject,
-        release: cancel === undefined ? NOTHING : () => signal?.removeEventListener('abort', cancel),
-        parts: undefined,
-        takenBytes: 0,
-        untakenBytes: 0,
-      });
+        stop: this.#stopCall,
+      };
+      this.#pending.set(call, new Pending(parts));
       this.#deadlines.add(deadlineAtMs);
     });
   }
@@ -133,12 +155,12 @@ export class OutgoingCalls {
       const value: unknown = JSON.parse(text);
       if (header.type === MESSAGE_TYPE.part) this.#receivePart(header, pending, value);
       else if (header.type === MESSAGE_TYPE.error) this.#settle(header.call, errorOf(value));
-      else this.#receiveResult(header.call, pending, pending.method.result.parse(value));
+      else this.#receiveResult(header.call, pending, pending.parts.method.result.parse(value));
     } catch (error) {
       this.#stop(
         header.call,
         new SkeinError(
-          `${this.#peerName} answered ${pending.method.name} with something that does not fit: ${reasonOf(error)}`,
+          `${this.#peerName} answered ${pending.parts.method.name} with something that does not fit: ${reasonOf(error)}`,
           {
             code: 'invalid',
             cause: error,
@@ -156,24 +178,24 @@ export class OutgoingCalls {
   }
 
   #receiveResult(call: number, pending: Pending, result: unknown): void {
-    if (pending.parts === undefined) {
+    if (pending.taken === undefined) {
       this.#pending.delete(call);
       pending.release();
-      pending.resolve(result);
+      pending.parts.resolve(result);
       return;
     }
-    pending.parts.then(
+    pending.taken.then(
       () => {
         if (!this.#pending.delete(call)) return;
         pending.release();
-        pending.resolve(result);
+        pending.parts.resolve(result);
       },
       (error: unknown) => this.#settle(call, SkeinError.from(error)),
     );
   }
 
   #receivePart(header: MessageHeader, pending: Pending, value: unknown): void {
-    const { method, options } = pending;
+    const { method, options } = pending.parts;
     if (method.part === undefined) throw new SkeinError('a part, though the method streams none', { code: 'invalid' });
     const part = method.part.parse(value);
     const bytes = header.bodyEnd - header.bodyStart;
@@ -185,8 +207,8 @@ export class OutgoingCalls {
       pending.untakenBytes -= bytes;
       this.#giveCredit(header, pending, bytes);
     };
-    const taken = pending.parts === undefined ? take() : pending.parts.then(take);
-    pending.parts = taken;
+    const taken = pending.taken === undefined ? take() : pending.taken.then(take);
+    pending.taken = taken;
     taken.catch((error: unknown) => this.#stop(header.call, SkeinError.from(error)));
   }
 
@@ -212,7 +234,7 @@ export class OutgoingCalls {
     this.#settle(call, error);
     if (!this.#link.isOpen) return;
     // On the lane of its request: a cancel must not overtake what it cancels.
-    const { priority = 'interactive' } = pending.options;
+    const { priority = 'interactive' } = pending.parts.options;
     try {
       this.#link.send({ type: MESSAGE_TYPE.cancel, priority, budgetMs: 0, call, body: '', bodyBytes: 0 });
     } catch {
@@ -225,15 +247,16 @@ export class OutgoingCalls {
     if (pending === undefined) return;
     this.#pending.delete(call);
     pending.release();
-    pending.reject(error);
+    pending.parts.reject(error);
   }
 
   #sweep(nowMs: number): number {
     let nextAtMs = Number.POSITIVE_INFINITY;
     for (const [call, pending] of this.#pending) {
-      if (pending.deadlineAtMs > nowMs) nextAtMs = Math.min(nextAtMs, pending.deadlineAtMs);
+      const { deadlineAtMs, method } = pending.parts;
+      if (deadlineAtMs > nowMs) nextAtMs = Math.min(nextAtMs, deadlineAtMs);
       else {
-        const { name } = pending.method;
+        const { name } = method;
         this.#stop(
           call,
           new SkeinError(`${this.#peerName} did not answer ${name} in the time given`, { code: 'deadline-exceeded' }),
@@ -243,8 +266,6 @@ export class OutgoingCalls {
     return nextAtMs;
   }
 }
-
-const NOTHING = () => {};
 
 function errorOf(value: unknown): SkeinError {
   const { code, message, retryAfterMs } = errorBody.parse(value);
