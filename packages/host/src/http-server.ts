@@ -19,7 +19,6 @@ export class HttpServer {
   readonly #parts: HttpServerParts;
   readonly #server: Server;
   readonly #acceptor = new WebSocketAcceptor();
-  readonly #upgraded = new Set<Duplex>();
 
   constructor(parts: HttpServerParts) {
     this.#parts = parts;
@@ -40,14 +39,12 @@ export class HttpServer {
     });
   }
 
+  /** Takes no more connections and ends those of HTTP. Those of peers belong to the mesh, which says goodbye first. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#acceptor.close();
-    for (const socket of this.#upgraded) socket.destroy();
     if (!this.#server.listening) return;
-    await new Promise<void>((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
-    });
+    this.#server.close();
+    this.#server.closeAllConnections();
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -57,8 +54,6 @@ export class HttpServer {
       socket.end('HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
       return;
     }
-    this.#upgraded.add(socket);
-    socket.once('close', () => this.#upgraded.delete(socket));
     this.#acceptor.upgrade(request, socket, head, this.#parts.onConnection);
   }
 }

@@ -161,6 +161,18 @@ test('everything a node keeps is its owner’s alone', async () => {
   }
 });
 
+test('a node that stops says goodbye, and its port is free at once', async () => {
+  await using nodes = new Nodes();
+  const { boss, worker } = await startPair(nodes);
+  const { port } = worker.host.backend.status();
+  const left = boss.event('peer-left');
+  await worker.host[Symbol.asyncDispose]();
+  expect((await left).reason).toContain('this node is stopping');
+  const joined = boss.event('peer-joined');
+  await nodes.start(nodes.restart(worker, { net: { port, share: { tools: true } } }));
+  await joined;
+});
+
 test('a port in use is refused by its number', async () => {
   await using nodes = new Nodes();
   const { worker } = await startPair(nodes);
