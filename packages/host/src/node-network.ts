@@ -21,6 +21,7 @@ import type { HostEvent } from './events.ts';
 import { KnownTools } from './features/known-tools.ts';
 import { RemoteTools } from './features/remote-tools.ts';
 import { ShareTools } from './features/share-tools.ts';
+import { MemoryWatermark, watermarkBytes } from './memory-watermark.ts';
 import { Sparingly } from './sparingly.ts';
 
 /** Requests of one peer being worked on at once. */
@@ -110,6 +111,11 @@ function createAuthority({ dir, trust, net, audit, log }: NodeNetworkParts): Aut
 }
 
 function createMesh({ identity, name, net, log, onMeshEvent }: NodeNetworkParts, authority: Authority, router: Router): Mesh {
+  const memory = new MemoryWatermark({
+    bytes: watermarkBytes(),
+    residentBytes: process.memoryUsage.rss,
+    monotonicMs: systemClock.monotonicMs,
+  });
   return new Mesh({
     identity,
     name,
@@ -117,7 +123,11 @@ function createMesh({ identity, name, net, log, onMeshEvent }: NodeNetworkParts,
     gatekeeper: authority,
     transports: [createWebSocketTransport()],
     router,
-    limits: { maxConcurrentCalls: CALLS_PER_PEER_MAX, maxMessagesPerSecond: net().maxMessagesPerSecond },
+    limits: {
+      maxConcurrentCalls: CALLS_PER_PEER_MAX,
+      maxMessagesPerSecond: net().maxMessagesPerSecond,
+      isShortOfMemory: () => memory.isShort(),
+    },
     authTimeoutMs: net().authTimeoutMs,
     clock: systemClock,
     random: Math.random,

@@ -249,3 +249,23 @@ test('what waits for one peer is bounded, and the sender is told', async () => {
   peer.close('the test is over');
   await Promise.all(calls);
 });
+
+test('short of memory a node finishes what it has and takes nothing new, and takes work again after', async () => {
+  await using network = new TestNetwork();
+  let short = false;
+  const [alice, bob] = [network.add('alice'), network.add('bob', { limits: { isShortOfMemory: () => short } })];
+  const gate = Promise.withResolvers<void>();
+  bob.router.serve(echo, async ({ text }) => {
+    if (text === 'slow') await gate.promise;
+    return { text };
+  });
+  const peer = await alice.dial(bob);
+  const slow = peer.call(echo, { text: 'slow' });
+  await peer.call(echo, { text: 'quick' });
+  short = true;
+  expect(await rejection(peer.call(echo, { text: 'new' }))).toMatchObject({ code: 'busy', retryAfterMs: 1_000 });
+  gate.resolve();
+  expect(await slow).toEqual({ text: 'slow' });
+  short = false;
+  expect(await peer.call(echo, { text: 'again' })).toEqual({ text: 'again' });
+});

@@ -122,6 +122,29 @@ test('a wall clock that jumps does not end a session or make it refuse', async (
   }
 });
 
+test('clocks that drift apart by a tenth for an hour do not make a session refuse', async () => {
+  const clock = new VirtualClock();
+  await using network = new TestNetwork(clock);
+  const fast = {
+    now: () => Math.floor(clock.wallOffsetMs + clock.monotonicMs() * 1.1),
+    monotonicMs: () => clock.monotonicMs() * 1.1,
+    after: (ms: number, fire: () => void) => clock.after(ms / 1.1, fire),
+  };
+  for (const [alices, bobs] of [
+    [fast, clock],
+    [clock, fast],
+  ] as const) {
+    const alice = network.add('alice', { clock: alices });
+    const bob = network.add('bob', { clock: bobs });
+    for (const node of [alice, bob]) node.router.serve(echo, ({ text }) => ({ text }));
+    const peer = await alice.dial(bob);
+    for (let minute = 0; minute < 60; minute += 1) await clock.advance(60_000);
+    expect(peer.isOpen).toBe(true);
+    expect(await peer.call(echo, { text: 'there' })).toEqual({ text: 'there' });
+    expect(await bob.mesh.peers.get(alice.identity.id)?.call(echo, { text: 'back' })).toEqual({ text: 'back' });
+  }
+});
+
 test('nothing is left running when a mesh has closed', async () => {
   const network = new TestNetwork();
   const [alice, bob] = [network.add('alice'), network.add('bob')];

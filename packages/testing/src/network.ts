@@ -39,6 +39,8 @@ export interface TestNodeOptions {
   readonly gatekeeper?: Partial<Gatekeeper>;
   readonly identity?: Identity;
   readonly boot?: string;
+  /** A clock of its own; the network's when not given. */
+  readonly clock?: Clock;
   /** Wraps the way out. */
   readonly through?: (transport: Transport) => Transport;
 }
@@ -72,7 +74,7 @@ export class TestNetwork implements AsyncDisposable {
       transports: [options.through?.(this.pipes) ?? this.pipes],
       router,
       limits: { maxConcurrentCalls: 1_024, maxMessagesPerSecond: 100_000, ...options.limits },
-      clock: this.#clock,
+      clock: options.clock ?? this.#clock,
       random: Math.random,
       onEvent: (event) => {
         events.push(event);

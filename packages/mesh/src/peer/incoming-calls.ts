@@ -27,6 +27,8 @@ export interface IncomingLimits {
   readonly maxConcurrentCalls: number;
   /** Messages of one peer a second. */
   readonly maxMessagesPerSecond: number;
+  /** Whether this process holds so much memory that it takes no new work. Asked for every request. */
+  readonly isShortOfMemory?: () => boolean;
 }
 
 export interface IncomingParts {
@@ -120,6 +122,7 @@ export class IncomingCalls {
     const { clock, limits } = this.#parts;
     const waitMs = this.#bucket.take(1, clock.monotonicMs());
     if (waitMs > 0) return busy(`More than ${limits.maxMessagesPerSecond} messages a second`, waitMs);
+    if (limits.isShortOfMemory?.() === true) return busy('This node is short of memory', 1_000);
     if (this.#running >= limits.maxConcurrentCalls)
       return busy(`${this.#running} of this peer’s calls are being worked on`, 100);
     if (header.type === MESSAGE_TYPE.publish || !this.#active.has(header.call)) return undefined;

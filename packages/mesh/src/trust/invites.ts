@@ -7,7 +7,7 @@ import { ensureDirectory, isErrno, readOwnFile, syncDirectory, writeFileAtomic }
 import { TRUST_LEVELS } from './trust-record.ts';
 
 /** How long an invitation is good unless said otherwise. */
-export const INVITE_TTL_MS = 15 * 60_000;
+export const INVITE_TTL_MS = 10 * 60_000;
 const TTL_MAX_MS = 7 * 24 * 3_600_000;
 const OPEN_MAX = 100;
 const FILE_BYTES_MAX = 4_096;
