@@ -1,26 +1,10 @@
 // A mesh in a process of its own that lets everybody in, for figures about sessions: tells its port, then on request how
 // much memory it holds.
 import { createServer } from 'node:http';
-import { Mesh, Router, systemClock, WebSocketAcceptor } from '@skein/mesh';
-import { createIdentity } from '@skein/protocol';
+import { WebSocketAcceptor } from '@skein/mesh';
+import { openMesh } from './open-mesh.ts';
 
-const mesh = new Mesh({
-  identity: createIdentity(),
-  name: 'server',
-  boot: '0'.repeat(32),
-  gatekeeper: {
-    admitCaller: () => ({ admitted: true }),
-    admitAnswer: () => ({ admitted: true }),
-    expectedAt: () => undefined,
-  },
-  transports: [],
-  router: new Router(),
-  limits: { maxConcurrentCalls: 1_024, maxMessagesPerSecond: 100_000 },
-  clock: systemClock,
-  random: Math.random,
-  onEvent: () => {},
-  onInternalError: () => {},
-});
+const mesh = openMesh('server', []);
 const acceptor = new WebSocketAcceptor();
 const server = createServer();
 server.on('upgrade', (request, socket, head) =>

@@ -1,9 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { createWebSocketTransport, Mesh, Router, systemClock } from '@skein/mesh';
-import { createIdentity } from '@skein/protocol';
+import { createWebSocketTransport, type Mesh } from '@skein/mesh';
 import { median } from './measure.ts';
+import { openMesh } from './open-mesh.ts';
 
 const SERVER = fileURLToPath(new URL('./peer-server.ts', import.meta.url));
 const HANDSHAKES = 100;
@@ -55,23 +55,7 @@ async function measureIdlePeers(): Promise<number> {
 const NEVER = new AbortController().signal;
 
 function createMesh(): Mesh {
-  return new Mesh({
-    identity: createIdentity(),
-    name: 'client',
-    boot: '1'.repeat(32),
-    gatekeeper: {
-      admitCaller: () => ({ admitted: true }),
-      admitAnswer: () => ({ admitted: true }),
-      expectedAt: () => undefined,
-    },
-    transports: [createWebSocketTransport()],
-    router: new Router(),
-    limits: { maxConcurrentCalls: 1_024, maxMessagesPerSecond: 100_000 },
-    clock: systemClock,
-    random: Math.random,
-    onEvent: () => {},
-    onInternalError: () => {},
-  });
+  return openMesh('client', [createWebSocketTransport()]);
 }
 
 interface Server extends AsyncDisposable {

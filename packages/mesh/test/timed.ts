@@ -1,3 +1,4 @@
+import { ForwardingConnection } from '@skein/testing';
 import type { Connection, ConnectionHandlers } from '../src/index.ts';
 
 /** How long each record kept this process busy: nothing else runs meanwhile. */
@@ -11,29 +12,16 @@ export class Timed {
   }
 }
 
-class TimedConnection implements Connection {
-  readonly #inner: Connection;
+class TimedConnection extends ForwardingConnection {
   readonly #took: (ms: number) => void;
 
   constructor(inner: Connection, took: (ms: number) => void) {
-    this.#inner = inner;
+    super(inner);
     this.#took = took;
   }
 
-  get remoteAddress(): string {
-    return this.#inner.remoteAddress;
-  }
-
-  get arrived(): number {
-    return this.#inner.arrived;
-  }
-
-  get departed(): number {
-    return this.#inner.departed;
-  }
-
-  attach(handlers: ConnectionHandlers): void {
-    this.#inner.attach({
+  override attach(handlers: ConnectionHandlers): void {
+    super.attach({
       record: (record) => {
         const sinceMs = performance.now();
         handlers.record(record);
@@ -42,28 +30,5 @@ class TimedConnection implements Connection {
       drain: () => handlers.drain(),
       closed: (reason) => handlers.closed(reason),
     });
-  }
-
-  send(record: Uint8Array): boolean {
-    return this.#inner.send(record);
-  }
-
-  admit(maxRecordBytes: number): void {
-    this.#inner.admit(maxRecordBytes);
-  }
-
-  pause(): void {
-    this.#inner.pause();
-  }
-
-  resume(): void {
-    this.#inner.resume();
-  }
-
-  close(reason: string): void {
-    this.#inner.close(reason);
-  }
-  cut(reason: string): void {
-    this.#inner.cut(reason);
   }
 }

@@ -1,5 +1,6 @@
 export * from './browser.ts';
 export * from './chaos-proxy.ts';
+export * from './forwarding-connection.ts';
 export * from './llm-server/script.ts';
 export * from './llm-server/server.ts';
 export * from './man-in-the-middle.ts';

@@ -1,4 +1,5 @@
 import type { Connection, ConnectionHandlers, Transport } from '@skein/mesh';
+import { ForwardingConnection } from './forwarding-connection.ts';
 
 /** Sees each record between two ends and says what arrives in its place: nothing, itself, another, or several. */
 export type Meddle = (record: Buffer, from: 'dialer' | 'acceptor', index: number) => readonly Buffer[];
@@ -13,30 +14,18 @@ export function meddleWith(transport: Transport, meddle: Meddle): Transport {
   };
 }
 
-class MeddledConnection implements Connection {
-  readonly remoteAddress: string;
-  readonly #inner: Connection;
+class MeddledConnection extends ForwardingConnection {
   readonly #meddle: Meddle;
   #sent = 0;
   #received = 0;
 
   constructor(inner: Connection, meddle: Meddle) {
-    this.#inner = inner;
+    super(inner);
     this.#meddle = meddle;
-    this.remoteAddress = inner.remoteAddress;
   }
 
-  get arrived(): number {
-    return this.#inner.arrived;
-  }
-
-  get departed(): number {
-    return this.#inner.departed;
-  }
-
-  attach(handlers: ConnectionHandlers): void {
-    this.#inner.attach({
-      ...handlers,
+  override attach(handlers: ConnectionHandlers): void {
+    super.attach({
       record: (record) => {
         for (const arriving of this.#meddle(record, 'acceptor', this.#received++)) handlers.record(arriving);
       },
@@ -45,28 +34,9 @@ class MeddledConnection implements Connection {
     });
   }
 
-  send(record: Uint8Array): boolean {
+  override send(record: Uint8Array): boolean {
     let hasRoom = true;
-    for (const leaving of this.#meddle(Buffer.from(record), 'dialer', this.#sent++)) hasRoom = this.#inner.send(leaving);
+    for (const leaving of this.#meddle(Buffer.from(record), 'dialer', this.#sent++)) hasRoom = super.send(leaving);
     return hasRoom;
-  }
-
-  admit(maxRecordBytes: number): void {
-    this.#inner.admit(maxRecordBytes);
-  }
-
-  pause(): void {
-    this.#inner.pause();
-  }
-
-  resume(): void {
-    this.#inner.resume();
-  }
-
-  close(reason: string): void {
-    this.#inner.close(reason);
-  }
-  cut(reason: string): void {
-    this.#inner.cut(reason);
   }
 }
