@@ -88,8 +88,7 @@ export async function runProcess(request: ProcessRequest): Promise<ProcessResult
     const ended = endWithLeader(request, tree, { exited, reading });
     await stop.first(ended);
     if (stop.reason !== undefined) {
-      child.stdout.destroy();
-      child.stderr.destroy();
+      // Before its pipes are closed, which `finally` does: it would end of that first, as if by itself.
       await endProcessTree(tree, request.processes);
       await unlessStuck(ended);
     }
@@ -137,11 +136,13 @@ class Output {
     this.#room = request.maxOutputBytes;
   }
 
-  /** Reads one stream to its end, or until the command is stopped. Never rejects. */
+  /** Reads one stream to its end; keeps nothing that comes after the command was stopped. Never rejects. */
   async read(stream: Readable, name: 'stdout' | 'stderr'): Promise<void> {
     const decoder = new StringDecoder('utf8');
     try {
       for await (const chunk of stream) {
+        // What still comes while the command is being ended is let go.
+        if (this.#stop.reason !== undefined) continue;
         const bytes: Buffer = chunk;
         const taken = bytes.subarray(0, this.#room);
         this.#room -= taken.length;
@@ -150,9 +151,8 @@ class Output {
         this.#text[name] += text;
         if (name === 'stdout') await this.#emit(text);
         if (flooded) this.#stop.because('flood');
-        if (this.#stop.reason !== undefined) return;
       }
-      this.#text[name] += decoder.end();
+      if (this.#stop.reason === undefined) this.#text[name] += decoder.end();
     } catch {
       // The stream was destroyed because the command was stopped; the reason is told by `result`.
     }
