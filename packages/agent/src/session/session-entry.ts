@@ -1,4 +1,4 @@
-import { SkeinError } from '@skein/protocol';
+import { conversationMessage, SkeinError } from '@skein/protocol';
 import { z } from 'zod';
 import type { Message } from '../brain/brain.ts';
 
@@ -14,23 +14,6 @@ export interface StoredEntry extends SessionEntry {
   readonly atMs: number;
 }
 
-const storedMessage = z.discriminatedUnion('role', [
-  z.object({ role: z.literal('user'), text: z.string() }),
-  z.object({
-    role: z.literal('assistant'),
-    text: z.string(),
-    toolCalls: z.array(z.object({ id: z.string(), name: z.string(), input: z.unknown() })),
-  }),
-  z.object({
-    role: z.literal('tool'),
-    callId: z.string(),
-    name: z.string(),
-    output: z.json(),
-    ok: z.boolean(),
-    untrusted: z.literal(true).exactOptional(),
-  }),
-]);
-
 /** @throws SkeinError `corrupt` when the stored text is not a message. */
 export function parseStoredMessage(body: string): Message {
   let value: unknown;
@@ -39,7 +22,7 @@ export function parseStoredMessage(body: string): Message {
   } catch (thrown) {
     throw new SkeinError('A stored message is damaged: it is not JSON', { code: 'corrupt', cause: thrown });
   }
-  const parsed = storedMessage.safeParse(value);
+  const parsed = conversationMessage.safeParse(value);
   if (!parsed.success) {
     throw new SkeinError(`A stored message is damaged: ${z.prettifyError(parsed.error)}`, { code: 'corrupt' });
   }

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { Json } from '../json.ts';
 import { defineMethod } from './method.ts';
+import { peerId } from './peer-id.ts';
 
 /** Characters of a tool's name: what every model provider accepts. */
 export const toolName = z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/);
@@ -50,7 +51,14 @@ export const toolsList = defineMethod({
 export const toolsCall = defineMethod({
   name: 'tools.call',
   grant: 'tools',
-  params: z.object({ tool: toolName, input: z.record(z.string(), z.unknown()) }),
+  params: z.object({
+    tool: toolName,
+    input: z.record(z.string(), z.unknown()),
+    /** Names the effect: the same key again has no further one, for a tool that is `idempotent` or `transactional`. */
+    key: z.string().max(100).optional(),
+    /** For whom the caller acts, each for the next. Every one of them must be allowed too: it only takes away. */
+    onBehalfOf: z.array(peerId).max(8).optional(),
+  }),
   result: z.object({ output: z.unknown() }),
   part: z.object({ delta: z.string() }),
   idempotent: false,

@@ -1,0 +1,25 @@
+import { z } from 'zod';
+
+/** One message of a conversation as it crosses the wire and as it is kept. */
+export const conversationMessage = z.discriminatedUnion('role', [
+  z.object({ role: z.literal('user'), text: z.string() }),
+  z.object({
+    role: z.literal('assistant'),
+    text: z.string(),
+    toolCalls: z.array(z.object({ id: z.string(), name: z.string(), input: z.unknown() })),
+  }),
+  z.object({
+    role: z.literal('tool'),
+    callId: z.string(),
+    name: z.string(),
+    output: z.json(),
+    ok: z.boolean(),
+    /** The output came from outside the agent's own node. */
+    untrusted: z.literal(true).exactOptional(),
+  }),
+]);
+export type ConversationMessage = z.infer<typeof conversationMessage>;
+
+/** A message with whether it is, or may repeat, text from outside. */
+export const conversationEntry = z.object({ message: conversationMessage, tainted: z.boolean() });
+export type ConversationEntry = z.infer<typeof conversationEntry>;
