@@ -17,16 +17,22 @@ export {
   type HandshakeStep,
   systemHandshakeRandom,
 } from './handshake/step.ts';
+export * from './hybrid-time.ts';
 export * from './ids.ts';
 export * from './json.ts';
 export * from './keys.ts';
 export * from './limits.ts';
 export * from './methods/conversation.ts';
+export * from './methods/leader.ts';
+export * from './methods/memory.ts';
 export * from './methods/method.ts';
+export * from './methods/operations.ts';
 export * from './methods/peer-id.ts';
 export * from './methods/presence.ts';
+export * from './methods/sessions.ts';
 export * from './methods/tasks.ts';
 export * from './methods/tools.ts';
+export * from './methods/trust.ts';
 export * from './nearest-names.ts';
 export { CipherState, KEY_BYTES, TAG_BYTES } from './noise/cipher-state.ts';
 export {
@@ -38,4 +44,14 @@ export {
 } from './noise/handshake-state.ts';
 export { NOISE_PATTERNS, type NoisePattern, type NoiseToken, noiseProtocolName } from './noise/patterns.ts';
 export { createX25519, type X25519KeyPair, x25519FromPrivate } from './noise/x25519.ts';
+export * from './operation.ts';
+export { type AuditCheckpoint, openAuditCheckpoint, signAuditCheckpoint } from './statements/audit-checkpoint.ts';
+export {
+  openRevocationList,
+  REVOCATION_LIST_CHARS_MAX,
+  REVOCATIONS_MAX,
+  type RevocationList,
+  signRevocationList,
+} from './statements/revocation-list.ts';
+export { openRotation, ROTATIONS_SHOWN_MAX, type Rotation, readRotation, signRotation } from './statements/rotation.ts';
 export { FINGERPRINT_WORDS, fingerprintWords, WORDS } from './words.ts';

@@ -1,4 +1,5 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from 'node:crypto';
+import { encryptKey } from './encrypted-key.ts';
 import { SkeinError } from './errors.ts';
 import { type PeerId, peerIdOf } from './ids.ts';
 
@@ -34,13 +35,24 @@ export function createIdentity(): Identity {
   return identityOf(generateKeyPairSync('ed25519').privateKey);
 }
 
-/** @throws SkeinError `corrupt` when the text is not a PKCS#8 PEM Ed25519 key; the key is never named in it. */
-export function parseIdentity(pem: string): Identity {
+/**
+ * Reads a key; `passphrase` opens an encrypted one.
+ * @throws SkeinError `corrupt` when the text is not a PKCS#8 PEM Ed25519 key, `unauthenticated` when its passphrase is
+ * missing or wrong; neither is ever named in it.
+ */
+export function parseIdentity(pem: string, passphrase?: string): Identity {
+  const encrypted = isEncryptedKey(pem);
+  if (encrypted && passphrase === undefined) {
+    throw new SkeinError('The key is encrypted, and no passphrase was given', { code: 'unauthenticated' });
+  }
   let key: KeyObject;
   try {
-    key = createPrivateKey(pem);
-  } catch {
+    key = createPrivateKey({ key: pem, ...(encrypted && passphrase !== undefined ? { passphrase } : {}) });
+  } catch (error) {
     // The cause is dropped on purpose: it may quote the key.
+    if (encrypted && isBadDecrypt(error)) {
+      throw new SkeinError('The passphrase does not open the key, or the key is damaged', { code: 'unauthenticated' });
+    }
     throw new SkeinError('The key file does not hold a PKCS#8 PEM private key', { code: 'corrupt' });
   }
   if (key.asymmetricKeyType !== 'ed25519') {
@@ -54,6 +66,16 @@ export function parseIdentity(pem: string): Identity {
 /** The identity as PKCS#8 PEM, for a file of mode 0600. */
 export function formatIdentity(identity: Identity): string {
   return identity.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+}
+
+/** The same, encrypted; takes a while, so that guessing does too. */
+export function formatEncryptedIdentity(identity: Identity, passphrase: string): string {
+  return encryptKey(identity.privateKey.export({ type: 'pkcs8', format: 'der' }), passphrase);
+}
+
+/** Whether a key's PEM needs a passphrase. */
+export function isEncryptedKey(pem: string): boolean {
+  return pem.includes('-----BEGIN ENCRYPTED PRIVATE KEY-----');
 }
 
 /** @throws SkeinError `invalid` when there are not 32 bytes. */
@@ -112,6 +134,11 @@ function rawFromSpki(der: Buffer): Buffer {
     throw new SkeinError('The key is not an Ed25519 SubjectPublicKeyInfo', { code: 'invalid' });
   }
   return der.subarray(SPKI_PREFIX.length);
+}
+
+/** What OpenSSL says of a wrong passphrase: the padding, or rarely what the padding let through, is wrong. */
+function isBadDecrypt(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /BAD_DECRYPT|ASN1|UNSUPPORTED|DECODER/.test(String(error.code));
 }
 
 function identityOf(privateKey: KeyObject): Identity {

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { SkeinError } from '../errors.ts';
 import { parseName } from '../keys.ts';
 import { HELLO_BYTES_MAX } from '../limits.ts';
+import { ROTATION_CHARS, ROTATIONS_SHOWN_MAX } from '../statements/rotation.ts';
 
 /** What a node says of itself at the end of a handshake. Read only after its signature is verified. */
 export const helloSchema = z.object({
@@ -15,11 +16,13 @@ export const helloSchema = z.object({
   features: z.array(z.string().regex(/^[a-z0-9][a-z0-9.-]{0,39}$/)).max(32),
   /** Proof that the initiator holds an invitation of the responder: its id and the MAC of the binding, both in hex. */
   invite: z.object({ id: z.string().regex(/^[0-9a-f]{16}$/), mac: z.string().regex(/^[0-9a-f]{64}$/) }).optional(),
+  /** The rotations that led to the sender's key, the oldest first: for those who know it by a former one. */
+  rotations: z.array(z.string().max(ROTATION_CHARS)).max(ROTATIONS_SHOWN_MAX).optional(),
 });
 export type Hello = z.infer<typeof helloSchema>;
 
 /** The part of a hello that stays the same for a process. */
-export type HelloFields = Pick<Hello, 'name' | 'boot' | 'features'>;
+export type HelloFields = Pick<Hello, 'name' | 'boot' | 'features' | 'rotations'>;
 
 /** @throws SkeinError `invalid` when this node's own hello does not fit. */
 export function formatHello(hello: Hello): Buffer {

@@ -4,6 +4,7 @@ import { type PublicIdentity, publicIdentity, SIGNATURE_BYTES, signBytes, verify
 import { HandshakeState } from '../noise/handshake-state.ts';
 import { NOISE_PATTERNS } from '../noise/patterns.ts';
 import type { X25519KeyPair } from '../noise/x25519.ts';
+import { leadsTo } from '../statements/rotation.ts';
 import { formatHello, parseHello } from './hello.ts';
 import { decapsulateWith, KEM_CIPHERTEXT_BYTES, type KemKeyPair } from './kem.ts';
 import { formatInitPayload, frameMessage, kindOf, SESSION_PROLOGUE } from './messages.ts';
@@ -24,6 +25,11 @@ export interface InitiatorParts extends HandshakeParts {
   readonly expected: PeerId | undefined;
   /** An invitation of the responder to present. */
   readonly invite?: InviteProof;
+  /**
+   * Asked of another key than the one expected: whether to go on until its hello, which must prove that it has taken
+   * that one's place. Without it, such a key is refused at once.
+   */
+  readonly mayBeSuccessor?: (answered: PeerId) => boolean;
 }
 
 /** What is known once the response came and before the welcome did. */
@@ -102,9 +108,10 @@ export class InitiatorHandshake {
     const payload = noise.read(response.subarray(1));
     const peer = publicIdentity(payload.subarray(KEM_CIPHERTEXT_BYTES));
     this.#side.peer = peer;
-    const { identity, expected } = this.#parts;
+    const { identity, expected, mayBeSuccessor } = this.#parts;
     if (peer.id === identity.id) throw refuse('self');
-    if (expected !== undefined && peer.id !== expected) throw refuse('wrong-recipient');
+    const isOther = expected !== undefined && peer.id !== expected;
+    if (isOther && mayBeSuccessor?.(peer.id) !== true) throw refuse('wrong-recipient');
     const kemSecret = decapsulateWith(this.#kem, payload.subarray(0, KEM_CIPHERTEXT_BYTES));
     let binding: Buffer = Buffer.alloc(0);
     const finish = noise.write((transcriptHash) => {
@@ -130,11 +137,12 @@ export class InitiatorHandshake {
       throw new Refused(parseRefusal(bytes, keys.responderToInitiator), true);
     }
     const plaintext = keys.responderToInitiator.open(bytes, 1);
-    const { identity, clock, admit } = this.#parts;
+    const { identity, clock, admit, expected } = this.#parts;
     const proof = proofBytes('responder', handshakeHash, peer.id, identity.id);
     if (!verifyBytes(peer, proof, plaintext.subarray(0, SIGNATURE_BYTES))) throw refuse('unauthenticated');
     const hello = parseHello(plaintext.subarray(SIGNATURE_BYTES));
     this.#side.peerName = hello.name;
+    if (expected !== undefined && !leadsTo(expected, peer.id, hello.rotations ?? [])) throw refuse('wrong-recipient');
     const admission = admit(peer, hello, awaiting.binding);
     if (!admission.admitted) throw refuse(admission.code);
     const established: Established = {

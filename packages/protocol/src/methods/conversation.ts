@@ -1,4 +1,8 @@
 import { z } from 'zod';
+import type { Json } from '../json.ts';
+
+/** Any JSON, as it came. */
+export const json: z.ZodType<Json> = z.json();
 
 /** One message of a conversation as it crosses the wire and as it is kept. */
 export const conversationMessage = z.discriminatedUnion('role', [
@@ -6,13 +10,13 @@ export const conversationMessage = z.discriminatedUnion('role', [
   z.object({
     role: z.literal('assistant'),
     text: z.string(),
-    toolCalls: z.array(z.object({ id: z.string(), name: z.string(), input: z.unknown() })),
+    toolCalls: z.array(z.object({ id: z.string(), name: z.string(), input: z.unknown() })).readonly(),
   }),
   z.object({
     role: z.literal('tool'),
     callId: z.string(),
     name: z.string(),
-    output: z.json(),
+    output: json,
     ok: z.boolean(),
     /** The output came from outside the agent's own node. */
     untrusted: z.literal(true).exactOptional(),

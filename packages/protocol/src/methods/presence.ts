@@ -12,6 +12,8 @@ export type NodeLoad = z.infer<typeof nodeLoad>;
 /** What a node tells each peer of itself, when they meet and when it changes. A claim, never a reason to grant anything. */
 export const nodeState = z.object({
   load: nodeLoad,
+  /** Tool calls of peers that it is running. */
+  calls: z.int().min(0).max(1_000_000),
   /** The name of the brain the receiver may have think for it; null when there is none for it. */
   brain: z.string().max(120).nullable(),
   role: z.enum(['coordinator', 'worker', 'peer']),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { ERROR_CODES } from '../errors.ts';
-import { conversationEntry } from './conversation.ts';
+import { conversationEntry, json } from './conversation.ts';
 import { defineMethod } from './method.ts';
 import { peerId } from './peer-id.ts';
 
@@ -24,6 +24,7 @@ export const taskOutcome = z.object({
   toolCalls: z
     .array(z.object({ name: z.string().max(200), peer: z.string().max(80).nullable(), ms: z.number(), ok: z.boolean() }))
     .max(1_000)
+    .readonly()
     .default([]),
   /** Why, for the others. */
   error: z.object({ code: z.enum(ERROR_CODES), message: z.string().max(4_000) }).optional(),
@@ -51,7 +52,7 @@ export const taskEvent = z.discriminatedUnion('type', [
     peer: z.string().nullable(),
     ok: z.boolean(),
     ms: z.number(),
-    output: z.json(),
+    output: json,
   }),
   z.object({
     type: z.literal('confirm-request'),
@@ -62,7 +63,7 @@ export const taskEvent = z.discriminatedUnion('type', [
     reason: z.string(),
   }),
   /** A step is on the worker's disk: with it, another brain could go on from here. */
-  z.object({ type: z.literal('step'), entries: z.array(conversationEntry).max(256) }),
+  z.object({ type: z.literal('step'), entries: z.array(conversationEntry).max(256).readonly() }),
   /** A tool that must never be repeated is about to run; without the `tool-result` of this id, its end is not known. */
   z.object({ type: z.literal('intent'), id: z.string(), name: z.string() }),
 ]);
@@ -88,10 +89,10 @@ export const tasksSubmit = defineMethod({
     /** Where the text is from, when that is outside the origin. */
     source: z.string().max(200).optional(),
     /** The conversation before it, and after its own text the steps another node has made: it goes on from there. */
-    history: z.array(conversationEntry).max(512),
-    steps: z.array(conversationEntry).max(512),
+    history: z.array(conversationEntry).max(512).readonly(),
+    steps: z.array(conversationEntry).max(512).readonly(),
     /** The nodes it came through, the origin first. */
-    path: z.array(peerId).min(1).max(8),
+    path: z.array(peerId).min(1).max(8).readonly(),
     /** How long it may still take. */
     remainingMs: z.int().min(1).max(86_400_000),
   }),
@@ -124,5 +125,17 @@ export const tasksConfirm = defineMethod({
   grant: 'brain',
   params: z.object({ task: taskId, id: z.string().max(100), approve: z.boolean() }),
   result: z.object({ waiting: z.boolean() }),
+  idempotent: true,
+});
+
+/**
+ * The one who handed a task over has the `intent` of this id on its disk: only now may the tool run. So a tool that must
+ * never be repeated runs nowhere without the task's origin knowing, and a worker that is cut off begins none.
+ */
+export const tasksAcknowledge = defineMethod({
+  name: 'tasks.acknowledge',
+  grant: 'brain',
+  params: z.object({ task: taskId, id: z.string().max(200) }),
+  result: z.object({}),
   idempotent: true,
 });

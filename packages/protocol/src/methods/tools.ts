@@ -57,7 +57,7 @@ export const toolsCall = defineMethod({
     /** Names the effect: the same key again has no further one, for a tool that is `idempotent` or `transactional`. */
     key: z.string().max(100).optional(),
     /** For whom the caller acts, each for the next. Every one of them must be allowed too: it only takes away. */
-    onBehalfOf: z.array(peerId).max(8).optional(),
+    onBehalfOf: z.array(peerId).max(8).readonly().optional(),
   }),
   result: z.object({ output: z.unknown() }),
   part: z.object({ delta: z.string() }),
