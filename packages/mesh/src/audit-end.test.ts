@@ -1,11 +1,15 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SkeinError } from '@skein/protocol';
+import { createIdentity, type SkeinError } from '@skein/protocol';
 import { VirtualClock } from '@skein/testing';
 import { describe, expect, it } from 'vitest';
+import { verifyAudit } from './audit-chain.ts';
 import { readAuditEnd } from './audit-end.ts';
-import { AuditLog, verifyAudit } from './audit-log.ts';
+import { AuditLog } from './audit-log.ts';
+
+const identity = createIdentity();
+const readEnd = (path: string) => readAuditEnd(path, new Set([identity.id]));
 
 function openPlace() {
   const directory = mkdtempSync(join(tmpdir(), 'skein-audit-end-'));
@@ -14,7 +18,7 @@ function openPlace() {
   const clock = new VirtualClock();
   const errors: SkeinError[] = [];
   const open = () => {
-    const log = new AuditLog({ path, endPath, clock, onError: (error) => errors.push(error) });
+    const log = new AuditLog({ path, end: { path: endPath, identity }, clock, onError: (error) => errors.push(error) });
     log.start();
     return log;
   };
@@ -61,9 +65,9 @@ describe('an audit log that remembers its end', () => {
     killed.append({ event: 'seen by the disk alone' });
     await place.clock.advance(100);
     expect(verifyAudit(place.path).count).toBe(4);
-    expect(readAuditEnd(place.endPath)?.count).toBe(3);
+    expect(readEnd(place.endPath)?.count).toBe(3);
     place.live(2);
-    expect(readAuditEnd(place.endPath)).toMatchObject({ count: 6 });
+    expect(readEnd(place.endPath)).toMatchObject({ count: 6 });
     expect(place.errors).toEqual([]);
   });
 

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import type { SkeinError } from '@skein/protocol';
 import { VirtualClock } from '@skein/testing';
 import { describe, expect, it } from 'vitest';
-import { AuditLog, type AuditRecord, verifyAudit } from './audit-log.ts';
+import { verifyAudit } from './audit-chain.ts';
+import { AuditLog, type AuditRecord } from './audit-log.ts';
 
 function openPlace() {
   const directory = mkdtempSync(join(tmpdir(), 'skein-audit-'));
@@ -86,11 +87,11 @@ describe('an audit log', () => {
           .join(''),
       );
       const now = verifyAudit(place.path);
-      expect(now.count < remembered.count && now.last !== remembered.last).toBe(true);
+      expect(now.count < remembered.count && now.head !== remembered.head).toBe(true);
     }
     // The last line changed in what nothing hangs on is the same: its own hash is known only where it was remembered.
     writeFileSync(place.path, `${lines.with(9, (lines[9] ?? '').replace('Grüße', 'Küsse')).join('\n')}\n`);
-    expect(verifyAudit(place.path).last).not.toBe(remembered.last);
+    expect(verifyAudit(place.path).head).not.toBe(remembered.head);
   });
 
   it('cut off anywhere by a crash is taken up again, and stays whole ever after', () => {

@@ -1,22 +1,31 @@
-import { createHash } from 'node:crypto';
-import { closeSync, existsSync, fdatasync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs';
-import { SkeinError } from '@skein/protocol';
-import { z } from 'zod';
+import { closeSync, fdatasync, fdatasyncSync, fstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type Identity, type PeerId, SkeinError, signAuditCheckpoint } from '@skein/protocol';
+import {
+  AUDIT_ARCHIVES_KEPT,
+  type AuditChain,
+  archivePath,
+  auditHash,
+  CHAIN_START,
+  CONTINUED,
+  findAuditHash,
+  listArchives,
+  verifyAudit,
+} from './audit-chain.ts';
 import { type AuditEnd, readAuditEnd, writeAuditEnd } from './audit-end.ts';
 import type { Clock } from './clock.ts';
+import { syncDirectory } from './trust/files.ts';
 
 /** Records that may wait for the disk; beyond, the number of those lost is recorded instead. */
 const WAITING_MAX = 10_000;
 const FLUSH_MS = 100;
-/** How often the end is remembered while records come. */
+/** How soon after a record the end is remembered. */
 const REMEMBER_MS = 60_000;
-const FIRST = '0'.repeat(64);
-const NOTHING: AuditEnd = { count: 0, last: FIRST };
-const BEGINNING = '{"seq":';
-const READ_BYTES = 1024 * 1024;
-/** Bytes of one line; no record is near it. */
-const LINE_BYTES_MAX = 1024 * 1024;
-const NEWLINE = 0x0a;
+/** Bytes at which a file is full, and the next one begins. */
+const FILE_BYTES = 16 * 1024 * 1024;
+/** Checkpoints made last, of which the hash is known without looking. */
+const RECENT_MAX = 64;
+const NOTHING: AuditChain = { count: 0, head: CHAIN_START, log: CHAIN_START, first: 1, torn: false };
 
 /** What happened: who asked for what, and how it ended. Never payloads, keys or message texts. */
 export interface AuditRecord {
@@ -32,51 +41,106 @@ export interface AuditRecord {
   readonly count?: number;
 }
 
-const line = z.looseObject({ seq: z.int().positive(), previous: z.string().length(64) });
+/** What comparing a log with what another kept of it came to. */
+export type AuditComparison = 'fits' | 'does-not-fit' | 'other-log' | 'gone';
 
 export interface AuditLogParts {
+  /** The file that is written; full ones stand beside it, the number of their first record behind the same name. */
   readonly path: string;
-  /** The file in which the end is remembered. */
-  readonly endPath?: string;
+  /** Where the end is remembered, signed by this node. */
+  readonly end?: {
+    readonly path: string;
+    readonly identity: Identity;
+    /** Former keys of this node, by which an end may be signed that was remembered before a rotation. */
+    readonly formerIds?: readonly PeerId[];
+  };
+  /** Bytes at which a file is full; 16 MiB when not given. */
+  readonly fileBytes?: number;
   readonly clock: Clock;
   readonly onError: (error: SkeinError) => void;
 }
 
 /**
- * An append-only file of JSON lines, each with the hash of the one before: a line changed, taken out or put in shows.
+ * An append-only log of JSON lines, each with the hash of the one before: a line changed, taken out or put in shows.
  * Records are written together, a tenth of a second later at most. What the disk does not take is counted, and the
- * count recorded when it takes some again. With `endPath`, its end is remembered there when it closes and once a minute
- * while records come: lines taken off the end show as well, but for those of a last minute that ended in a kill.
+ * count recorded when it takes some again. A full file is put aside and four of those are kept; the chain runs through.
+ *
+ * With `end`, where it ends is remembered there, signed, when it closes and within a minute of any record: lines taken
+ * off the end show as well, but for those of a last minute that ended in a kill. `onCheckpoint` gives out what was
+ * remembered, for others to keep who do not stand on the same disk.
  */
 export class AuditLog {
+  readonly #parts: AuditLogParts;
   readonly #path: string;
-  readonly #endPath: string | undefined;
   readonly #clock: Clock;
-  readonly #onError: (error: SkeinError) => void;
   readonly #waiting: AuditRecord[] = [];
+  readonly #listeners = new Set<(checkpoint: string) => void>();
+  /** Ends that were remembered, by their count. */
+  readonly #recent = new Map<number, AuditEnd>();
   #lost = 0;
   #end: AuditEnd = NOTHING;
+  /** Number of the first record in the file that is written. */
+  #first = 1;
+  #fileBytes = 0;
   #file: number | undefined;
   /** The file ends inside a line. */
   #torn = false;
   #scheduled = false;
-  #rememberedAtMs = 0;
+  #rememberedCount = 0;
+  #releaseRemember: (() => void) | undefined;
+  #checkpoint: string | undefined;
 
   constructor(parts: AuditLogParts) {
+    this.#parts = parts;
     this.#path = parts.path;
-    this.#endPath = parts.endPath;
     this.#clock = parts.clock;
-    this.#onError = parts.onError;
   }
 
-  /** Checks the file and opens it. @throws SkeinError `corrupt` naming the line at which the chain breaks. */
-  start(): void {
-    const remembered = this.#endPath === undefined ? undefined : readAuditEnd(this.#endPath);
-    const { torn, ...end } = verifyAudit(this.#path, remembered);
-    this.#end = end;
-    this.#torn = torn;
-    this.#file = openSync(this.#path, 'a', 0o600);
-    this.#rememberedAtMs = this.#clock.monotonicMs();
+  /**
+   * Checks the files and opens the last. `witnesses`: ends of this log that others kept.
+   * @throws SkeinError `corrupt` naming the line at which the chain breaks.
+   */
+  start(witnesses: readonly AuditEnd[] = []): void {
+    const { end } = this.#parts;
+    const remembered =
+      end === undefined ? undefined : readAuditEnd(end.path, new Set([end.identity.id, ...(end.formerIds ?? [])]));
+    const chain = verifyAudit(this.#path, [...witnesses, ...(remembered === undefined ? [] : [remembered])]);
+    this.#torn = chain.torn;
+    this.#first = chain.first;
+    this.#setEnd(chain);
+    this.#open();
+    if (remembered !== undefined) this.#recent.set(remembered.count, remembered);
+    if (end !== undefined && remembered?.count === chain.count && remembered.issuer.id === end.identity.id) {
+      this.#rememberedCount = chain.count;
+      this.#checkpoint = signAuditCheckpoint(end.identity, remembered);
+    } else if (this.#file !== undefined && chain.count > 0) {
+      // The last life ended without a last word, or under another key.
+      fdatasyncSync(this.#file);
+      this.#remember(this.#end);
+    }
+  }
+
+  /** The checkpoint made last, if there is one. */
+  get checkpoint(): string | undefined {
+    return this.#checkpoint;
+  }
+
+  /** Calls back with each new checkpoint; the returned function ends that. */
+  onCheckpoint(listener: (checkpoint: string) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Whether this log, which was whole when it was opened, goes on from an end of it that another kept. `other-log`: it is
+   * another log than that; `gone`: it has put so much aside since that the record is not kept any more.
+   */
+  async compare(kept: AuditEnd): Promise<AuditComparison> {
+    if (kept.log !== this.#end.log) return 'other-log';
+    if (kept.count > this.#end.count) return 'does-not-fit';
+    const head = this.#recent.get(kept.count)?.head ?? (await findAuditHash(this.#path, kept.count));
+    if (head === undefined) return 'gone';
+    return head === kept.head ? 'fits' : 'does-not-fit';
   }
 
   append(record: AuditRecord): void {
@@ -89,6 +153,7 @@ export class AuditLog {
 
   close(): void {
     this.#flush();
+    this.#releaseRemember?.();
     const file = this.#file;
     this.#file = undefined;
     if (file === undefined) return;
@@ -99,48 +164,97 @@ export class AuditLog {
       this.#failed(error);
     }
     closeSync(file);
+    this.#listeners.clear();
   }
 
   /** Only what is on the disk is remembered, or a power cut would look like tampering. */
   #remember(synced: AuditEnd): void {
-    if (this.#endPath === undefined) return;
-    this.#rememberedAtMs = this.#clock.monotonicMs();
+    const { end } = this.#parts;
+    if (end === undefined || synced.count === this.#rememberedCount) return;
     try {
-      writeAuditEnd(this.#endPath, synced);
+      this.#checkpoint = writeAuditEnd(end.path, end.identity, { ...synced, atMs: Math.trunc(this.#clock.now()) });
     } catch (error) {
       this.#failed(error);
+      return;
     }
+    this.#rememberedCount = synced.count;
+    this.#recent.set(synced.count, synced);
+    const [oldest] = this.#recent.keys();
+    if (this.#recent.size > RECENT_MAX && oldest !== undefined) this.#recent.delete(oldest);
+    for (const listener of this.#listeners) listener(this.#checkpoint);
+  }
+
+  #rememberLater(): void {
+    if (this.#parts.end === undefined || this.#releaseRemember !== undefined) return;
+    this.#releaseRemember = this.#clock.after(REMEMBER_MS, () => {
+      this.#releaseRemember = undefined;
+      if (this.#file === undefined) return;
+      const end = this.#end;
+      fdatasync(this.#file, (error) => {
+        if (this.#file === undefined) return; // Closed meanwhile: close() has synced.
+        if (error !== null) this.#failed(error);
+        else this.#remember(end);
+      });
+    });
   }
 
   #flush(): void {
     this.#scheduled = false;
     if (this.#file === undefined || this.#waiting.length === 0) return;
-    const records = this.#waiting.splice(0);
+    this.#beginNext();
+    const records: (AuditRecord & { readonly log?: string })[] = this.#waiting.splice(0);
     if (this.#lost > 0) records.push({ event: 'records-lost', count: this.#lost });
     const atMs = this.#clock.now();
-    let { count, last } = this.#end;
+    let { count, head } = this.#end;
+    if (count > 0 && this.#first === count + 1) records.unshift({ event: CONTINUED, log: this.#end.log });
+    const isContinued = records[0]?.event === CONTINUED;
     const entries = records.map((record) => {
-      const entry = JSON.stringify({ seq: count + 1, atMs, ...record, previous: last });
+      const entry = JSON.stringify({ seq: count + 1, atMs, ...record, previous: head });
       count += 1;
-      last = digest(entry);
+      head = auditHash(entry);
       return entry;
     });
     // A line cut off by a crash or a full disk is closed, so that the next one begins on its own.
     const written = this.#write(this.#file, `${this.#torn ? '\n' : ''}${entries.join('\n')}\n`);
+    const before = this.#end.count;
     this.#took(entries, written - (this.#torn ? 1 : 0));
+    if (this.#end.count > before) this.#rememberLater();
     const missing = count - this.#end.count;
     if (missing > 0) {
-      // The record of the loss itself is none.
-      this.#lost += missing - (this.#lost > 0 ? 1 : 0);
+      // The record of the loss itself is none, and neither is that of the next file.
+      this.#lost += missing - (this.#lost > 0 ? 1 : 0) - (isContinued && this.#end.count === before ? 1 : 0);
       return;
     }
     this.#lost = 0;
-    const end = this.#end;
     fdatasync(this.#file, (error) => {
-      if (this.#file === undefined) return; // Closed meanwhile: close() has synced.
-      if (error !== null) this.#failed(error);
-      else if (this.#clock.monotonicMs() - this.#rememberedAtMs >= REMEMBER_MS) this.#remember(end);
+      if (error !== null && this.#file !== undefined) this.#failed(error);
     });
+  }
+
+  /** Puts a full file aside and begins the next one. */
+  #beginNext(): void {
+    const { fileBytes = FILE_BYTES } = this.#parts;
+    if (this.#file === undefined || this.#torn || this.#fileBytes < fileBytes || this.#first > this.#end.count) return;
+    try {
+      fdatasyncSync(this.#file);
+      renameSync(this.#path, archivePath(this.#path, this.#first));
+      closeSync(this.#file);
+      this.#first = this.#end.count + 1;
+      this.#open();
+      for (const old of listArchives(this.#path).slice(0, -AUDIT_ARCHIVES_KEPT)) rmSync(old);
+      syncDirectory(dirname(this.#path));
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #open(): void {
+    this.#file = openSync(this.#path, 'a', 0o600);
+    this.#fileBytes = fstatSync(this.#file).size;
+  }
+
+  #setEnd({ count, head, log }: AuditEnd): void {
+    this.#end = { count, head, log };
   }
 
   /** How many bytes the disk took. */
@@ -152,6 +266,7 @@ export class AuditLog {
     } catch (error) {
       this.#failed(error);
     }
+    this.#fileBytes += at;
     return at;
   }
 
@@ -164,93 +279,14 @@ export class AuditLog {
       const end = at + Buffer.byteLength(entry);
       this.#torn = bytes > at && bytes <= end;
       if (bytes < end) return;
-      this.#end = { count: this.#end.count + 1, last: digest(entry) };
+      const head = auditHash(entry);
+      const { count, log } = this.#end;
+      this.#setEnd({ count: count + 1, head, log: count === 0 ? head : log });
       at = end + 1;
     }
   }
 
   #failed(cause: unknown): void {
-    this.#onError(new SkeinError(`The audit log ${this.#path} cannot be written`, { code: 'unavailable', cause }));
+    this.#parts.onError(new SkeinError(`The audit log ${this.#path} cannot be written`, { code: 'unavailable', cause }));
   }
-}
-
-/**
- * Follows the chain of an audit file: whatever was changed, put in, taken out or moved shows; lines taken off the end, or
- * the whole written anew, show when there is a remembered end to compare with. `torn` when the file ends inside a line, as a crash leaves
- * it. Pieces of lines say nothing and are passed over.
- * @throws SkeinError `corrupt` naming the first line that does not fit.
- */
-export function verifyAudit(path: string, remembered: AuditEnd = NOTHING): AuditEnd & { readonly torn: boolean } {
-  let end: AuditEnd = NOTHING;
-  let number = 0;
-  let torn = false;
-  for (const { text, whole } of existsSync(path) ? readLines(path) : []) {
-    number += 1;
-    torn = !whole;
-    if (fits(text, end)) {
-      end = { count: end.count + 1, last: digest(text) };
-      if (end.count === remembered.count && end.last !== remembered.last) throw rewritten(path, end.count);
-    } else if (!isPiece(text)) {
-      throw new SkeinError(`${path}, line ${number} was changed, taken out or put in; keep the file and begin a new one`, {
-        code: 'corrupt',
-      });
-    }
-  }
-  if (end.count >= remembered.count) return { ...end, torn };
-  throw new SkeinError(
-    `${path} ends after ${end.count} records, and had ${remembered.count}: some were taken off its end; keep it, and move it and its remembered end aside to begin new ones`,
-    { code: 'corrupt' },
-  );
-}
-
-function rewritten(path: string, count: number): SkeinError {
-  return new SkeinError(
-    `${path}, record ${count} is not the one that was remembered: the file was written anew; keep it, and move it and its remembered end aside to begin new ones`,
-    { code: 'corrupt' },
-  );
-}
-
-/** The lines of a file of any size; the last may lack its end. */
-function* readLines(path: string): Generator<{ readonly text: string; readonly whole: boolean }> {
-  const file = openSync(path, 'r');
-  const chunk = Buffer.alloc(READ_BYTES);
-  let kept = Buffer.alloc(0);
-  try {
-    for (let got = readSync(file, chunk); got > 0; got = readSync(file, chunk)) {
-      let from = 0;
-      for (let end = chunk.indexOf(NEWLINE); end >= 0 && end < got; end = chunk.indexOf(NEWLINE, from)) {
-        yield { text: Buffer.concat([kept, chunk.subarray(from, end)]).toString('utf8'), whole: true };
-        kept = Buffer.alloc(0);
-        from = end + 1;
-      }
-      kept = Buffer.concat([kept, chunk.subarray(from, got)]);
-      if (kept.length > LINE_BYTES_MAX) throw new SkeinError(`${path} has a line without an end`, { code: 'corrupt' });
-    }
-    if (kept.length > 0) yield { text: kept.toString('utf8'), whole: false };
-  } finally {
-    closeSync(file);
-  }
-}
-
-function fits(text: string, { count, last }: AuditEnd): boolean {
-  const parsed = line.safeParse(parseJson(text));
-  return parsed.success && parsed.data.seq === count + 1 && parsed.data.previous === last;
-}
-
-/** A line that ends before its object does: what a crash leaves. It says nothing, so nothing hangs on it. */
-function isPiece(text: string): boolean {
-  const beginning = text.slice(0, BEGINNING.length);
-  return beginning !== '' && BEGINNING.startsWith(beginning) && parseJson(text) === undefined;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // Not JSON is an answer here: the line does not fit.
-  }
-}
-
-function digest(text: string): string {
-  return createHash('sha256').update(text).digest('hex');
 }

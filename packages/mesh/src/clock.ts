@@ -4,7 +4,7 @@ export interface Clock {
   now(): number;
   /** Milliseconds since some moment, with fractions. Never jumps. */
   monotonicMs(): number;
-  /** Runs `fire` once, not before `ms` have passed; the returned function takes it back. Does not keep a process alive. */
+  /** Runs `fire` once, not before `ms` have passed, and never within this call; the returned function takes it back. Does not keep a process alive. */
   after(ms: number, fire: () => void): () => void;
 }
 
@@ -14,7 +14,7 @@ export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
   after(ms, fire) {
     // Node cuts off fractions and counts from the last whole millisecond: without this it would fire too early.
-    const timer = setTimeout(fire, Math.ceil(ms) + 1);
+    const timer = setTimeout(fire, Math.max(0, Math.ceil(ms)) + 1);
     timer.unref();
     return () => clearTimeout(timer);
   },

@@ -34,7 +34,7 @@ export async function keepConnected(parts: DialerParts, { signal }: { readonly s
 }
 
 /** Resolves after `ms`, or at once when the signal fires. */
-function delay(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+export function delay(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       release();

@@ -1,21 +1,44 @@
+export { type AuditChain, verifyAudit } from './audit-chain.ts';
 export { type AuditEnd, readAuditEnd } from './audit-end.ts';
-export { AuditLog, type AuditLogParts, type AuditRecord, verifyAudit } from './audit-log.ts';
+export { type AuditComparison, AuditLog, type AuditLogParts, type AuditRecord } from './audit-log.ts';
 export * from './backoff.ts';
 export * from './clock.ts';
 export * from './dialer.ts';
+export { describeElection } from './election/describe.ts';
+export * from './election/election.ts';
+export { next as nextElection } from './election/next.ts';
 export * from './feed.ts';
 export { authorize } from './interceptors/authorize.ts';
 export * from './mesh.ts';
+export { Deadlines } from './peer/deadlines.ts';
 export type { IncomingLimits } from './peer/incoming-calls.ts';
 export type { CallOptions } from './peer/outgoing-calls.ts';
 export { Peer } from './peer/peer.ts';
+export { TokenBucket } from './peer/token-bucket.ts';
 export * from './router.ts';
+export { StrangerBudget } from './stranger-budget.ts';
+export { createHttpTransport, type HttpTransportOptions } from './transport/http.ts';
+export { HttpAcceptor, type HttpAcceptorParts } from './transport/http-acceptor.ts';
 export * from './transport/memory.ts';
 export * from './transport/transport.ts';
-export * from './transport/websocket.ts';
+export { createWebTransport, type WebTransportParts } from './transport/web.ts';
+export { createWebSocketTransport, offersSkein, WebSocketAcceptor } from './transport/websocket.ts';
+export { CheckpointFile, type CheckpointFileParts } from './trust/checkpoint-file.ts';
 export { ensureDirectory, readOwnFile, writeFileAtomic } from './trust/files.ts';
+export { type FollowedRotation, followRotations } from './trust/follow-rotations.ts';
 export { type Decision, decide, LEVEL_GRANTS, matchesGlob } from './trust/grants.ts';
-export { createIdentityFile, loadIdentity, loadOrCreateIdentity } from './trust/identity-file.ts';
+export {
+  changePassphrase,
+  createIdentityFile,
+  isKeyFileEncrypted,
+  type KeyFile,
+  loadIdentity,
+  loadKeyFile,
+  loadOrCreateIdentity,
+  loadOrCreateKeyFile,
+  readPassphraseFile,
+  rotateKeyFile,
+} from './trust/identity-file.ts';
 export { formatInviteCode, type InviteCode, parseInviteCode } from './trust/invite-code.ts';
 export {
   INVITE_TTL_MS,
@@ -26,6 +49,7 @@ export {
   type Redemption,
 } from './trust/invites.ts';
 export { KnownNodes, type KnownNodesParts } from './trust/known-nodes.ts';
+export { RevocationLists, type RevocationListsParts } from './trust/revocation-lists.ts';
 export {
   formatTrustLine,
   formatTrustOptions,
@@ -37,4 +61,4 @@ export {
   type TrustOptions,
   type TrustRecord,
 } from './trust/trust-record.ts';
-export { type TrustChange, TrustStore, type TrustStoreParts } from './trust/trust-store.ts';
+export { type RotationOutcome, type TrustChange, TrustStore, type TrustStoreParts } from './trust/trust-store.ts';

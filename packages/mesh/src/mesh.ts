@@ -24,6 +24,10 @@ import type { Connection, Transport } from './transport/transport.ts';
 
 /** Time one try to reach an address may take, before the handshake. */
 const DIAL_TIMEOUT_MS = 10_000;
+/** How long a session goes on after another took its place: the other side may not have that one yet. */
+const RETIRE_MS = 1_000;
+/** And at most, for calls that are under way on it. */
+const RETIRE_MAX_MS = 60_000;
 /** Sessions with proven peers at once. */
 const PEERS_MAX = 10_000;
 
@@ -43,11 +47,18 @@ export interface Gatekeeper {
   admitAnswer(peer: PublicIdentity, hello: Hello, url: string): Admission;
   /** Whose key `url` led to before; undefined at first contact. */
   expectedAt(url: string): PeerId | undefined;
+  /**
+   * Another key than the expected one answered: whether it may prove that it took that one's place. Only for keys that
+   * have no session of their own to lose. Absent, none may.
+   */
+  mayBeSuccessor?(id: PeerId): boolean;
 }
 
 export interface MeshParts {
   readonly identity: Identity;
   readonly name: string;
+  /** The rotations that led to this key, for peers that know it by a former one. */
+  readonly rotations?: readonly string[];
   /** 16 random bytes in hex that name this run of the process. */
   readonly boot: string;
   readonly gatekeeper: Gatekeeper;
@@ -70,6 +81,8 @@ export class Mesh {
   readonly #cookies: CookieJar;
   readonly #strangers: StrangerBudget;
   readonly #peers = new Map<PeerId, Peer>();
+  /** One a peer at most: a session in whose place there is another, for the calls that still go by it. */
+  readonly #retiring = new Map<PeerId, Peer>();
   readonly #closing = new AbortController();
   readonly #connections = new Set<Connection>();
 
@@ -139,7 +152,9 @@ export class Mesh {
     const handshake = new InitiatorHandshake({
       ...this.#handshakeParts((peer, hello) => gatekeeper.admitAnswer(peer, hello, url)),
       expected: options.expected ?? gatekeeper.expectedAt(url),
-      ...(options.invite === undefined ? {} : { invite: options.invite }),
+      ...(options.invite === undefined
+        ? { mayBeSuccessor: (id: PeerId) => gatekeeper.mayBeSuccessor?.(id) === true }
+        : { invite: options.invite }),
     });
     const connection = await this.#open(url, options.signal);
     return new Promise((resolve, reject) => {
@@ -192,6 +207,7 @@ export class Mesh {
 
   /** Ends the session with a peer, if there is one. */
   drop(id: PeerId, reason: string): void {
+    this.#retiring.get(id)?.close(reason);
     this.#peers.get(id)?.close(reason);
   }
 
@@ -199,7 +215,7 @@ export class Mesh {
     this.#closing.abort();
     for (const connection of this.#connections) connection.close('this node is stopping');
     const ends = [...this.#peers.keys()].map((id) => this.#ended(id, NEVER));
-    for (const peer of this.#peers.values()) peer.close('this node is stopping');
+    for (const peer of [...this.#retiring.values(), ...this.#peers.values()]) peer.close('this node is stopping');
     await Promise.all(ends);
   }
 
@@ -240,8 +256,9 @@ export class Mesh {
   }
 
   #handshakeParts(admit: HandshakeParts['admit']): HandshakeParts {
-    const { identity, name, boot, clock } = this.#parts;
-    return { identity, staticKey: this.#staticKey, hello: { name, boot, features: [] }, clock, admit };
+    const { identity, name, boot, clock, rotations = [] } = this.#parts;
+    const shown = rotations.length === 0 ? {} : { rotations: [...rotations] };
+    return { identity, staticKey: this.#staticKey, hello: { name, boot, features: [], ...shown }, clock, admit };
   }
 
   /** The peer of a new session, or the one kept instead when there were two. */
@@ -259,12 +276,14 @@ export class Mesh {
     });
     const existing = this.#peers.get(peer.id);
     if (existing !== undefined && this.#isBetter(existing, peer)) {
-      connection.close('a session with this peer exists already');
+      peer.open();
+      this.#retire(peer);
       return existing;
     }
     this.#peers.set(peer.id, peer);
     peer.open();
-    existing?.close('a newer session took its place');
+    if (existing !== undefined && this.#isOfBothDialling(existing, peer)) this.#retire(existing);
+    else existing?.close('a newer session took its place');
     onEvent({ type: 'peer-joined', peer });
     return peer;
   }
@@ -274,11 +293,29 @@ export class Mesh {
    * opened. A restarted peer's old session is dead, whoever opened it.
    */
   #isBetter(existing: Peer, added: Peer): boolean {
-    if (!existing.isOpen || existing.boot !== added.boot || existing.initiator === added.initiator) return false;
-    return existing.initiator === this.#parts.identity.id < existing.id;
+    return this.#isOfBothDialling(existing, added) && existing.initiator === this.#parts.identity.id < existing.id;
+  }
+
+  #isOfBothDialling(existing: Peer, added: Peer): boolean {
+    return existing.isOpen && existing.boot === added.boot && existing.initiator !== added.initiator;
+  }
+
+  /** Ends a session that is not the one to keep, once nothing is under way on it: either side may have begun to use it. */
+  #retire(peer: Peer): void {
+    const { clock } = this.#parts;
+    const reason = 'another session took its place';
+    this.#retiring.get(peer.id)?.close(reason);
+    this.#retiring.set(peer.id, peer);
+    const sinceMs = clock.monotonicMs();
+    const look = () => {
+      if (peer.load === 0 || clock.monotonicMs() - sinceMs >= RETIRE_MAX_MS) peer.close(reason);
+      else clock.after(RETIRE_MS, look);
+    };
+    clock.after(RETIRE_MS, look);
   }
 
   #left(peer: Peer, reason: string): void {
+    if (this.#retiring.get(peer.id) === peer) this.#retiring.delete(peer.id);
     if (this.#peers.get(peer.id) !== peer) return; // Replaced: the peer is still here.
     this.#peers.delete(peer.id);
     this.#parts.onEvent({ type: 'peer-left', peer, reason });

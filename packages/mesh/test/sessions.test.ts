@@ -35,6 +35,45 @@ test('two nodes that dial each other at once end with the same one session', asy
   }
 });
 
+test('when both dial at once, no call is lost on the session that is given up, and nobody is told that the other left', async () => {
+  for (let round = 0; round < 20; round += 1) {
+    const clock = new VirtualClock();
+    await using network = new TestNetwork(clock);
+    const [alice, bob] = [network.add('alice'), network.add('bob')];
+    const answer = Promise.withResolvers<void>();
+    for (const node of [alice, bob]) {
+      node.router.serve(echo, async ({ text }) => {
+        await answer.promise;
+        return { text };
+      });
+    }
+    const callOnce = (node: typeof alice) => node.event('peer-joined').then(({ peer }) => peer.call(echo, { text: node.name }));
+    const calls = Promise.all([callOnce(alice), callOnce(bob)]);
+    const first = alice.dial(bob);
+    // The second handshake begins anywhere in the first.
+    await turns(round);
+    await Promise.all([first, bob.dial(alice)]);
+    await clock.advance(5_000);
+    answer.resolve();
+    expect(await calls).toEqual([{ text: 'alice' }, { text: 'bob' }]);
+    await clock.advance(5_000);
+    expect([...alice.events, ...bob.events].filter(({ type }) => type === 'peer-left')).toEqual([]);
+    expect(alice.mesh.peers.get(bob.identity.id)?.initiator).toBe(!bob.mesh.peers.get(alice.identity.id)?.initiator);
+  }
+});
+
+test('a peer that is dropped is dropped on every session that it has', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  for (const node of [alice, bob]) node.router.serve(echo, () => new Promise(() => {}));
+  const [toBob, toAlice] = await Promise.all([alice.dial(bob), bob.dial(alice)]);
+  const joined = [...alice.events, ...bob.events].flatMap((event) => (event.type === 'peer-joined' ? [event.peer] : []));
+  const calls = [...new Set([toBob, toAlice, ...joined])].map((peer) => rejection(peer.call(echo, { text: '' })));
+  bob.mesh.drop(alice.identity.id, 'it was revoked');
+  for (const error of await Promise.all(calls)) expect(error.code).toBe('unavailable');
+  expect([alice.mesh.peers.size, bob.mesh.peers.size]).toEqual([0, 0]);
+});
+
 test('a restarted peer takes the place of its dead session at once', async () => {
   await using network = new TestNetwork();
   const identity = createIdentity();

@@ -1,8 +1,22 @@
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
-import { rejection, TRANSPORT_PROMISES, type TransportPlace, watchConnection } from '@skein/testing';
+import {
+  BufferingProxy,
+  type ProxyManners,
+  rejection,
+  TRANSPORT_PROMISES,
+  type TransportPlace,
+  watchConnection,
+} from '@skein/testing';
 import { describe, expect, test } from 'vitest';
-import { createWebSocketTransport, MemoryNetwork } from '../src/index.ts';
+import {
+  createHttpTransport,
+  createWebSocketTransport,
+  createWebTransport,
+  MemoryNetwork,
+  type Transport,
+} from '../src/index.ts';
+import { nobodyAt, startWebPlace } from './web-place.ts';
 import { Accepted, clientFrame, listen, startWebSocketPlace, upgradeByHand } from './websocket-place.ts';
 
 const TEXT = 1;
@@ -12,6 +26,10 @@ const PING = 9;
 const TRANSPORTS: readonly (readonly [string, () => Promise<TransportPlace>])[] = [
   ['memory', startMemoryPlace],
   ['WebSocket', () => startWebSocketPlace()],
+  ['HTTP', () => startHttpPlace(createHttpTransport(), 'http')],
+  ['HTTP behind a proxy that buffers', () => startHttpPlace(createHttpTransport(), 'http', {})],
+  ['WebSocket, chosen', () => startHttpPlace(createWebTransport(), 'ws')],
+  ['HTTP, chosen where an upgrade is refused', () => startHttpPlace(createWebTransport(), 'ws', {})],
 ];
 
 describe.each(TRANSPORTS)('over %s', (_name, open) => {
@@ -113,6 +131,22 @@ test.each([
   expect((await rejection(createWebSocketTransport().dial(`ws://127.0.0.1:${port}`, { signal }))).code).toBe('unavailable');
   server.close();
 });
+
+/** A node's server, behind a proxy when its manners are given. */
+async function startHttpPlace(transport: Transport, scheme: 'ws' | 'http', manners?: ProxyManners): Promise<TransportPlace> {
+  await using stack = new AsyncDisposableStack();
+  const place = stack.use(await startWebPlace());
+  const proxy = manners === undefined ? undefined : stack.use(await BufferingProxy.start(place.port, manners));
+  const nobodyUrl = await nobodyAt(scheme);
+  const kept = stack.move();
+  return {
+    transport,
+    url: `${scheme}://127.0.0.1:${proxy?.port ?? place.port}`,
+    nobodyUrl,
+    accepted: () => place.accepted(),
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
 
 async function startMemoryPlace(): Promise<TransportPlace> {
   const transport = new MemoryNetwork();

@@ -101,6 +101,11 @@ export class Peer {
     return this.#link.isOpen;
   }
 
+  /** What carries the session now. It may change. */
+  get transport(): Connection['transport'] {
+    return this.#parts.connection.transport;
+  }
+
   /** Round trip of the last ping in ms; undefined before the first. */
   get latencyMs(): number | undefined {
     return this.#latencyMs;

@@ -39,6 +39,7 @@ export function createPipe(address = 'memory'): readonly [Connection, Connection
 }
 
 class MemoryEnd implements Connection {
+  readonly transport = 'memory';
   readonly remoteAddress: string;
   arrived = 0;
   departed = 0;

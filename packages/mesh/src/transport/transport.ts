@@ -2,6 +2,8 @@
 export interface Connection {
   /** Where the other end is, for people and for budgets by address; never identity. */
   readonly remoteAddress: string;
+  /** What carries it now. It may change. */
+  readonly transport: 'websocket' | 'http' | 'memory';
   /** Grows with whatever arrives, a part of a record too: whether the far end still sends. */
   readonly arrived: number;
   /** Grows with whatever has left of what was sent: whether the far end still takes. */

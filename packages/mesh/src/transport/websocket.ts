@@ -15,53 +15,62 @@ const SUBPROTOCOL = 'skein.1';
 
 const OPTIONS = { perMessageDeflate: false, maxPayload: RECORD_BYTES_MAX, skipUTF8Validation: true } as const;
 
-export interface WebSocketTransportOptions {
-  /** Certificates to trust beside the system's, PEM; for `wss:` with a private authority. */
-  readonly ca?: string;
-}
-
 /** Dials `ws:` and `wss:` URLs. */
-export function createWebSocketTransport(options: WebSocketTransportOptions = {}): Transport {
+export function createWebSocketTransport(): Transport {
   return {
     schemes: ['ws', 'wss'],
-    dial(url, { signal }) {
-      return new Promise((resolve, reject) => {
-        if (signal.aborted) throw abortReason(signal);
-        const socket = new WebSocket(url, SUBPROTOCOL, {
-          ...OPTIONS,
-          ...(options.ca === undefined ? {} : { ca: options.ca }),
-          // A mask keeps scripts in browsers from shaping what a proxy reads (RFC 6455, 10.3). Records are
-          // ciphertext that nobody outside this process shapes, so the zero mask is safe and saves two passes.
-          generateMask: (mask) => mask.fill(0),
-        });
-        const abort = () => {
-          socket.terminate();
-          reject(abortReason(signal));
-        };
-        signal.addEventListener('abort', abort, { once: true });
-        socket.once('upgrade', ({ socket: raw }) => {
-          socket.once('open', () => {
-            signal.removeEventListener('abort', abort);
-            resolve(new WebSocketConnection(socket, new URL(url).host, raw));
-          });
-        });
-        socket.once('error', (error) => {
-          signal.removeEventListener('abort', abort);
-          reject(new SkeinError(`Nobody answers at ${url}: ${error.message}`, { code: 'unavailable', cause: error }));
-        });
-      });
+    async dial(url, { signal }) {
+      const { socket, raw } = await openWebSocket(url, { signal });
+      return new WebSocketConnection(socket, new URL(url).host, raw);
     },
   };
 }
 
+/** An open WebSocket, still paused, and the socket under it. */
+export interface OpenedWebSocket {
+  readonly socket: WebSocket;
+  readonly raw: Socket;
+}
+
+/** @throws SkeinError `unavailable` with what the socket said as its cause, `canceled` or `deadline-exceeded`. */
+export function openWebSocket(
+  url: string,
+  { signal, headers = {} }: { readonly signal: AbortSignal; readonly headers?: Readonly<Record<string, string>> },
+): Promise<OpenedWebSocket> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) throw abortReason(signal);
+    const socket = new WebSocket(url, SUBPROTOCOL, {
+      ...OPTIONS,
+      headers,
+      // A certificate proves nothing here and is not asked for: whoever answers must prove its key inside, in the
+      // session, and sees nothing but ciphertext when it cannot. Nodes make their own, so most could not be checked.
+      rejectUnauthorized: false,
+      // A mask keeps scripts in browsers from shaping what a proxy reads (RFC 6455, 10.3). Records are
+      // ciphertext that nobody outside this process shapes, so the zero mask is safe and saves two passes.
+      generateMask: (mask) => mask.fill(0),
+    });
+    const abort = () => {
+      socket.terminate();
+      reject(abortReason(signal));
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    socket.once('upgrade', ({ socket: raw }) => {
+      socket.once('open', () => {
+        signal.removeEventListener('abort', abort);
+        socket.pause();
+        resolve({ socket, raw });
+      });
+    });
+    socket.once('error', (error) => {
+      signal.removeEventListener('abort', abort);
+      reject(new SkeinError(`Nobody answers at ${url}: ${error.message}`, { code: 'unavailable', cause: error }));
+    });
+  });
+}
+
 /** Takes WebSocket upgrades off an HTTP server that somebody else owns. */
 export class WebSocketAcceptor {
-  readonly #server = new WebSocketServer({
-    ...OPTIONS,
-    noServer: true,
-    clientTracking: false,
-    handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
-  });
+  readonly #server = createUpgrades();
 
   /** Answers one upgrade request and hands over the connection. */
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, accept: (connection: Connection) => void): void {
@@ -75,7 +84,24 @@ export class WebSocketAcceptor {
   }
 }
 
+/** What answers upgrades, and owns neither server nor sockets. */
+export function createUpgrades(): WebSocketServer {
+  return new WebSocketServer({
+    ...OPTIONS,
+    noServer: true,
+    clientTracking: false,
+    handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+  });
+}
+
+/** Whether an upgrade request is for this protocol and not for some other. */
+export function offersSkein(request: IncomingMessage): boolean {
+  const offered = request.headers['sec-websocket-protocol']?.split(',') ?? [];
+  return offered.some((protocol) => protocol.trim() === SUBPROTOCOL);
+}
+
 class WebSocketConnection implements Connection {
+  readonly transport = 'websocket';
   readonly remoteAddress: string;
   departed = 0;
   readonly #socket: WebSocket;

@@ -49,6 +49,12 @@ describe('a lock', () => {
     expect(withFileLock(place.path, () => 2)).toBe(2);
   });
 
+  it('left without a number, by one that was killed while it took it, is broken too', () => {
+    using place = openDirectory();
+    writeFileSync(`${place.path}.lock`, '');
+    expect(withFileLock(place.path, () => 1)).toBe(1);
+  });
+
   it('of a living process is waited for, then reported', () => {
     using place = openDirectory();
     writeFileSync(`${place.path}.lock`, String(process.pid));

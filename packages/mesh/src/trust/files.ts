@@ -19,6 +19,8 @@ const LOCK_WAIT_MS = 2_000;
 const LOCK_STEP_MS = 5;
 /** A lock this old belongs to a process that stands still: changes take milliseconds. */
 const LOCK_STALE_MS = 10_000;
+/** A lock this old without its holder's number was left by one that was killed while it took it. */
+const LOCK_EMPTY_MS = 500;
 
 /** Makes the directory with mode 0700 when it is not there. */
 export function ensureDirectory(directory: string): void {
@@ -139,15 +141,17 @@ function takeLock(lock: string): boolean {
     if (!isErrno(error, 'EEXIST')) throw error;
   }
   const stats = statSync(lock, { throwIfNoEntry: false });
-  if (stats !== undefined && (Date.now() - stats.mtimeMs > LOCK_STALE_MS || !holderLives(lock))) rmSync(lock, { force: true });
+  if (stats === undefined) return false;
+  const ageMs = Date.now() - stats.mtimeMs;
+  if (ageMs > LOCK_STALE_MS || !holderLives(lock, ageMs)) rmSync(lock, { force: true });
   return false;
 }
 
-function holderLives(lock: string): boolean {
+function holderLives(lock: string, ageMs: number): boolean {
   try {
     const pid = Number(readFileSync(lock, 'utf8'));
     // Not written yet, or not a number: its holder is between creating and writing it.
-    if (!Number.isSafeInteger(pid) || pid <= 0) return true;
+    if (!Number.isSafeInteger(pid) || pid <= 0) return ageMs < LOCK_EMPTY_MS;
     process.kill(pid, 0);
     return true;
   } catch (error) {

@@ -1,24 +1,63 @@
 import { randomBytes } from 'node:crypto';
 import { linkSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { createIdentity, formatIdentity, type Identity, parseIdentity, SkeinError } from '@skein/protocol';
-import { ensureDirectory, isErrno, readOwnFile, syncDirectory, writeFileDurable } from './files.ts';
+import {
+  createIdentity,
+  formatEncryptedIdentity,
+  formatIdentity,
+  type Identity,
+  isEncryptedKey,
+  openRotation,
+  type PeerId,
+  parseIdentity,
+  ROTATIONS_SHOWN_MAX,
+  SkeinError,
+  signRotation,
+} from '@skein/protocol';
+import {
+  ensureDirectory,
+  isErrno,
+  readOwnFile,
+  syncDirectory,
+  withFileLock,
+  writeFileAtomic,
+  writeFileDurable,
+} from './files.ts';
 
 const KEY_FILE_BYTES_MAX = 16 * 1024;
+/** Lines behind the PEM, which readers of PEM pass over. */
+const ROTATION_LINE = 'skein-rotation ';
+/** Characters of a passphrase: a disk in other hands is guessed at for as long as somebody likes. */
+const PASSPHRASE_MIN = 12;
+const PASSPHRASE_MAX = 1_000;
+
+/** What is in a key file. One file, so that a rotation is whole or did not happen. */
+export interface KeyFile {
+  readonly identity: Identity;
+  /** The last rotations that led to this key, the oldest first. */
+  readonly rotations: readonly string[];
+  readonly encrypted: boolean;
+}
 
 /**
- * The identity in a key file, PKCS#8 PEM.
- * @throws SkeinError `not-found`, `denied` when others may read the file (with the chmod to run), `corrupt`.
+ * Reads a key file: PKCS#8 PEM, and behind it the rotations.
+ * @throws SkeinError `not-found`, `denied` when others may read the file (with the chmod to run), `corrupt`,
+ * `unauthenticated` for a passphrase that is missing or wrong.
  */
-export function loadIdentity(path: string): Identity {
-  const pem = readOwnFile(path, { maxBytes: KEY_FILE_BYTES_MAX, secret: true });
-  if (pem === undefined) {
-    throw new SkeinError(`There is no key file ${path}; make one with: skein net init <name>`, { code: 'not-found' });
-  }
+export function loadKeyFile(path: string, passphrase?: string): KeyFile {
+  const text = readKeyFile(path);
+  const encrypted = isEncryptedKey(text);
   try {
-    return parseIdentity(pem);
+    const identity = parseIdentity(text, passphrase);
+    return { identity, rotations: parseRotations(text, identity.id), encrypted };
   } catch (cause) {
-    const { message } = SkeinError.from(cause);
+    const { message, code } = SkeinError.from(cause);
+    if (encrypted && code === 'unauthenticated') {
+      throw new SkeinError(
+        `${path}: ${message}. Put it into a file of mode 0600 and name that in net.keyPassphraseFile, or run the command on a terminal, which asks`,
+        { code, cause },
+      );
+    }
     throw new SkeinError(
       `${path}: ${message}. It is left as it is: restore it from a copy, or move it away to begin with a new identity that the other nodes must trust anew`,
       { code: 'corrupt', cause },
@@ -26,16 +65,27 @@ export function loadIdentity(path: string): Identity {
   }
 }
 
+/** The identity in a key file. @throws SkeinError as `loadKeyFile`. */
+export function loadIdentity(path: string, passphrase?: string): Identity {
+  return loadKeyFile(path, passphrase).identity;
+}
+
+/** Whether a key file needs a passphrase; false where there is no file. @throws SkeinError `denied`. */
+export function isKeyFileEncrypted(path: string): boolean {
+  return isEncryptedKey(readOwnFile(path, { maxBytes: KEY_FILE_BYTES_MAX, secret: true }) ?? '');
+}
+
 /**
  * Makes an identity and its key file, mode 0600.
- * @throws SkeinError `conflict` when there is a file, which is never written over.
+ * @throws SkeinError `conflict` when there is a file, which is never written over; `invalid` for a passphrase that will not do.
  */
-export function createIdentityFile(path: string): Identity {
+export function createIdentityFile(path: string, passphrase?: string): Identity {
+  checkPassphrase(passphrase);
   ensureDirectory(dirname(path));
   const identity = createIdentity();
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
-    writeFileDurable(temporary, formatIdentity(identity));
+    writeFileDurable(temporary, formatKeyFile(identity, [], passphrase));
     // A link, not a rename: it fails where a file is, and the file is whole the moment it is there.
     linkSync(temporary, path);
   } catch (cause) {
@@ -51,12 +101,93 @@ export function createIdentityFile(path: string): Identity {
   return identity;
 }
 
-/** The identity in the file; where there is no file, a new one. A file that is wrong is an error, not replaced. */
-export function loadOrCreateIdentity(path: string): Identity {
+/** What is in the file; where there is no file, a new identity. A file that is wrong is an error, not replaced. */
+export function loadOrCreateKeyFile(path: string, passphrase?: string): KeyFile {
   try {
-    return loadIdentity(path);
+    return loadKeyFile(path, passphrase);
   } catch (error) {
     if (!(error instanceof SkeinError && error.code === 'not-found')) throw error;
-    return createIdentityFile(path);
+    return { identity: createIdentityFile(path, passphrase), rotations: [], encrypted: passphrase !== undefined };
   }
+}
+
+/** The identity in the file, or a new one, as `loadOrCreateKeyFile`. */
+export function loadOrCreateIdentity(path: string, passphrase?: string): Identity {
+  return loadOrCreateKeyFile(path, passphrase).identity;
+}
+
+/**
+ * Puts a new key into a key file, under the same passphrase, with the rotation that the old key and the new one signed.
+ * The old private key is gone then. At once: a crash leaves the file as it was or as it is to be.
+ * @throws SkeinError as `loadKeyFile`, `busy`.
+ */
+export function rotateKeyFile(
+  path: string,
+  { passphrase, nowMs }: { readonly passphrase: string | undefined; readonly nowMs: number },
+): { readonly from: Identity; readonly to: Identity } {
+  return withFileLock(path, () => {
+    const { identity: from, rotations, encrypted } = loadKeyFile(path, passphrase);
+    const to = createIdentity();
+    const shown = [...rotations, signRotation(from, to, nowMs)].slice(-ROTATIONS_SHOWN_MAX);
+    writeFileAtomic(path, formatKeyFile(to, shown, encrypted ? passphrase : undefined));
+    return { from, to };
+  });
+}
+
+/**
+ * Sets, changes or, without `to`, removes the passphrase of a key file.
+ * @throws SkeinError as `loadKeyFile`; `invalid` for a passphrase of fewer than 12 characters.
+ */
+export function changePassphrase(
+  path: string,
+  { from, to }: { readonly from: string | undefined; readonly to: string | undefined },
+): void {
+  checkPassphrase(to);
+  withFileLock(path, () => {
+    const { identity, rotations } = loadKeyFile(path, from);
+    writeFileAtomic(path, formatKeyFile(identity, rotations, to));
+  });
+}
+
+/**
+ * A passphrase from a file that only its owner may read: its first line.
+ * @throws SkeinError `not-found`, `denied`, `invalid` for an empty one.
+ */
+export function readPassphraseFile(path: string): string {
+  const text = readOwnFile(path, { maxBytes: 4 * PASSPHRASE_MAX, secret: true });
+  if (text === undefined) throw new SkeinError(`There is no passphrase file ${path}`, { code: 'not-found' });
+  const [line = ''] = text.split(/\r?\n/, 1);
+  if (line === '') throw new SkeinError(`The passphrase file ${path} has an empty first line`, { code: 'invalid' });
+  return line;
+}
+
+function readKeyFile(path: string): string {
+  const text = readOwnFile(path, { maxBytes: KEY_FILE_BYTES_MAX, secret: true });
+  if (text !== undefined) return text;
+  throw new SkeinError(`There is no key file ${path}; make one with: skein net init <name>`, { code: 'not-found' });
+}
+
+function formatKeyFile(identity: Identity, rotations: readonly string[], passphrase: string | undefined): string {
+  const pem = passphrase === undefined ? formatIdentity(identity) : formatEncryptedIdentity(identity, passphrase);
+  return pem + rotations.map((rotation) => `${ROTATION_LINE}${rotation}\n`).join('');
+}
+
+/** @throws SkeinError when they do not lead, one behind the other, to this key. */
+function parseRotations(text: string, id: PeerId): readonly string[] {
+  const lines = text.split('\n').filter((line) => line.startsWith(ROTATION_LINE));
+  const rotations = lines.map((line) => line.slice(ROTATION_LINE.length).trim());
+  let next = id;
+  for (const rotation of rotations.toReversed()) {
+    const { from, to } = openRotation(rotation);
+    if (to.id !== next) throw new SkeinError('Its rotations do not lead to its key', { code: 'corrupt' });
+    next = from.id;
+  }
+  return rotations;
+}
+
+function checkPassphrase(passphrase: string | undefined): void {
+  if (passphrase === undefined || (passphrase.length >= PASSPHRASE_MIN && passphrase.length <= PASSPHRASE_MAX)) return;
+  throw new SkeinError(`A passphrase has ${PASSPHRASE_MIN} to ${PASSPHRASE_MAX} characters, not ${passphrase.length}`, {
+    code: 'invalid',
+  });
 }

@@ -42,6 +42,14 @@ export class KnownNodes {
     });
   }
 
+  /** A key took the place of another: it is expected at that one's addresses from now on. */
+  move(from: PeerId, to: PeerId): void {
+    if (![...this.#read().values()].includes(from)) return;
+    this.#change((nodes) => {
+      for (const [url, id] of nodes) if (id === from) nodes.set(url, to);
+    });
+  }
+
   /** Forgets an address; true when it was known. */
   forget(url: string): boolean {
     const address = normalise(url);

@@ -48,8 +48,13 @@ export function recordsOf(file: TrustFile): TrustRecord[] {
   return file.lines.flatMap(({ record }) => (record === undefined ? [] : [record]));
 }
 
+/** The file with each of these records as `withRecord` puts it. */
+export function withRecords(file: TrustFile, records: readonly TrustRecord[]): TrustFile {
+  return records.reduce(withRecord, file);
+}
+
 /** The file with this record in the place of the one with the same key, or at the end. */
-export function withRecord(file: TrustFile, record: TrustRecord): TrustFile {
+function withRecord(file: TrustFile, record: TrustRecord): TrustFile {
   const line = { text: formatTrustLine(record), record };
   const at = file.lines.findIndex((known) => known.record?.identity.id === record.identity.id);
   return { lines: at < 0 ? [...file.lines, line] : file.lines.with(at, line) };

@@ -15,18 +15,26 @@ const line = formatKeyLine(identity, 'eu-monitor');
 const spki = identity.key.export({ type: 'spki', format: 'der' }).toString('base64');
 
 const glob = fc.oneof(fc.constant('*'), fc.stringMatching(/^[a-zA-Z0-9_-]{1,20}\*?$/));
-const options = fc.record({
-  trust: fc.constantFrom(...TRUST_LEVELS),
-  allowBrain: fc.boolean(),
-  allowTools: fc.option(fc.array(glob, { maxLength: 4 }), { nil: undefined }),
-  denyTools: fc.array(glob, { maxLength: 4 }),
-  voter: fc.boolean(),
-  url: fc.option(
-    fc.webUrl({ validSchemes: ['ws', 'wss'] }).filter((url) => !/[,@\s]/.test(url)),
-    { nil: undefined },
-  ),
-  revoked: fc.boolean(),
-});
+const options = fc
+  .record({
+    trust: fc.constantFrom(...TRUST_LEVELS),
+    allowBrain: fc.boolean(),
+    allowTools: fc.option(fc.array(glob, { maxLength: 4 }), { nil: undefined }),
+    denyTools: fc.array(glob, { maxLength: 4 }),
+    voter: fc.boolean(),
+    url: fc.option(
+      fc.webUrl({ validSchemes: ['ws', 'wss'] }).filter((url) => !/[,@\s]/.test(url)),
+      { nil: undefined },
+    ),
+    revoker: fc.boolean(),
+    revocation: fc.constantFrom(
+      { revoked: false, shareRevocation: false, successor: undefined },
+      { revoked: true, shareRevocation: false, successor: undefined },
+      { revoked: true, shareRevocation: true, successor: undefined },
+      { revoked: true, shareRevocation: false, successor: createIdentity().id },
+    ),
+  })
+  .map(({ revocation, ...rest }) => ({ ...rest, ...revocation }));
 
 describe('a trust line', () => {
   it('without options grants the least', () => {
@@ -36,7 +44,7 @@ describe('a trust line', () => {
   });
 
   it('with every option is read', () => {
-    const text = `${line} trust=tool,allow-brain,allow=read_*;system_info,deny=shell_exec,voter,url=ws://10.0.0.2:9700,revoked`;
+    const text = `${line} trust=tool,allow-brain,allow=read_*;system_info,deny=shell_exec,voter,revoker,url=ws://10.0.0.2:9700,revoked,share-revocation,successor=${identity.id}`;
     expect(parseTrustLine(text)).toMatchObject({
       trust: 'tool',
       allowBrain: true,
@@ -45,6 +53,9 @@ describe('a trust line', () => {
       voter: true,
       url: 'ws://10.0.0.2:9700',
       revoked: true,
+      revoker: true,
+      shareRevocation: true,
+      successor: identity.id,
     });
     expect(formatTrustLine(parseTrustLine(text))).toBe(text);
   });

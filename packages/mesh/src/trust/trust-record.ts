@@ -1,4 +1,12 @@
-import { formatKeyLine, nearestNames, type PublicIdentity, parseKeyLine, SkeinError } from '@skein/protocol';
+import {
+  formatKeyLine,
+  nearestNames,
+  type PeerId,
+  type PublicIdentity,
+  parseKeyLine,
+  parsePeerId,
+  SkeinError,
+} from '@skein/protocol';
 
 /** How far a peer is trusted, most first. */
 export const TRUST_LEVELS = ['full', 'tool', 'read'] as const;
@@ -15,10 +23,16 @@ export interface TrustOptions {
   readonly denyTools: readonly string[];
   /** Counts in elections. */
   readonly voter: boolean;
+  /** What its revocation list names is revoked here too; counts with `trust=full` alone. */
+  readonly revoker: boolean;
   /** Where to dial it. */
   readonly url: string | undefined;
   /** Known, and refused. Kept so that no invitation lets the key in again. */
   readonly revoked: boolean;
+  /** Of a revoked key: this node's own revocation list names it. */
+  readonly shareRevocation: boolean;
+  /** Of a revoked key: the one that has taken its place. */
+  readonly successor: PeerId | undefined;
 }
 
 /** One line of the trust file. */
@@ -38,8 +52,11 @@ export const TRUST_DEFAULTS: TrustOptions = {
   allowTools: undefined,
   denyTools: [],
   voter: false,
+  revoker: false,
   url: undefined,
   revoked: false,
+  shareRevocation: false,
+  successor: undefined,
 };
 
 const GLOB = /^(?:[a-zA-Z0-9_-]{1,64}\*?|\*)$/;
@@ -67,11 +84,20 @@ const READERS: Record<string, Reader> = {
   voter: (value, into) => {
     into.voter = flag('voter', value);
   },
+  revoker: (value, into) => {
+    into.revoker = flag('revoker', value);
+  },
   url: (value, into) => {
     into.url = parseUrl(value);
   },
   revoked: (value, into) => {
     into.revoked = flag('revoked', value);
+  },
+  'share-revocation': (value, into) => {
+    into.shareRevocation = flag('share-revocation', value);
+  },
+  successor: (value, into) => {
+    into.successor = parsePeerId(value ?? '');
   },
 };
 const OPTION_NAMES = Object.keys(READERS);
@@ -117,6 +143,9 @@ export function parseTrustOptions(text: string): TrustOptions {
     seen.add(name);
     read(equals < 0 ? undefined : option.slice(equals + 1), into);
   }
+  if (!into.revoked && (into.shareRevocation || into.successor !== undefined)) {
+    throw invalid('the options "share-revocation" and "successor" are for a key that is "revoked"');
+  }
   return into;
 }
 
@@ -137,8 +166,11 @@ export function formatTrustOptions(options: TrustOptions): string {
     ...(options.allowTools === undefined ? [] : [`allow=${options.allowTools.join(';')}`]),
     ...(options.denyTools.length === 0 ? [] : [`deny=${options.denyTools.join(';')}`]),
     ...(options.voter ? ['voter'] : []),
+    ...(options.revoker ? ['revoker'] : []),
     ...(options.url === undefined ? [] : [`url=${options.url}`]),
     ...(options.revoked ? ['revoked'] : []),
+    ...(options.shareRevocation ? ['share-revocation'] : []),
+    ...(options.successor === undefined ? [] : [`successor=${options.successor}`]),
   ];
   const text = words.join(',');
   parseTrustOptions(text);

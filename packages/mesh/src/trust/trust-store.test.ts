@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { createIdentity, formatKeyLine, type SkeinError } from '@skein/protocol';
 import { describe, expect, it } from 'vitest';
+import { parseTrustLine } from './trust-record.ts';
 import { type TrustChange, TrustStore } from './trust-store.ts';
 
 const keyLine = (name: string) => formatKeyLine(createIdentity(), name);
@@ -242,5 +243,36 @@ describe('a trust store', () => {
     leave();
     net.store.trust(keyLine('b'));
     expect(heard).toBe(1);
+  });
+
+  it('keeps the ML-DSA key of a VoleNet peer with its line as the file is now, and revives no revoked one', async () => {
+    await using net = await openStore();
+    const [line, gone] = [keyLine('vole'), keyLine('gone')];
+    const { id } = net.store.trust(line, { trust: 'full' }).identity;
+    const lost = net.store.trust(gone).identity.id;
+    // Another process lowers the one and revokes the other.
+    const other = new TrustStore({ path: net.path });
+    other.trust(line, { trust: 'read' });
+    other.revoke(gone);
+    net.store.pinVoleKey(id, 'AAAA');
+    net.store.pinVoleKey(lost, 'AAAA');
+    const [first, second] = readFileSync(net.path, 'utf8').trim().split('\n');
+    expect(first).toMatch(/^vole-ed25519 \S+ vole AAAA trust=read$/);
+    expect(second).toContain('revoked');
+    expect(second).not.toContain('AAAA');
+  });
+
+  it('adds only keys that have no line and are on no revocation list, at once', async () => {
+    await using net = await openStore();
+    const [known, gone, listed, fresh] = ['known', 'gone', 'listed', 'fresh'].map((name) => keyLine(name));
+    const lines = [known, gone, listed, fresh].map((line) => parseTrustLine(`${line ?? ''} trust=full`));
+    const isListed = (id: string) => id === lines[2]?.identity.id;
+    const store = new TrustStore({ path: net.path, isListed });
+    store.trust(known ?? '', { trust: 'read' });
+    store.revoke(gone ?? '');
+    const before = readFileSync(net.path, 'utf8');
+    expect(store.addMissing(lines).map(({ name }) => name)).toEqual(['fresh']);
+    expect(readFileSync(net.path, 'utf8')).toBe(`${before}${fresh} trust=full\n`);
+    expect(store.addMissing(lines)).toEqual([]);
   });
 });

@@ -1,9 +1,9 @@
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { type PeerId, parseKeyLine, publicIdentity, SkeinError, shortPeerId } from '@skein/protocol';
+import { type PeerId, parseKeyLine, publicIdentity, type Rotation, SkeinError, shortPeerId } from '@skein/protocol';
 import { type Clock, systemClock } from '../clock.ts';
 import { ensureDirectory, readOwnFile, withFileLock, writeFileAtomic } from './files.ts';
-import { formatTrustFile, parseTrustFile, recordsOf, TRUST_FILE_BYTES_MAX, type TrustFile, withRecord } from './trust-file.ts';
+import { formatTrustFile, parseTrustFile, recordsOf, TRUST_FILE_BYTES_MAX, type TrustFile, withRecords } from './trust-file.ts';
 import { parseTrustLine, TRUST_DEFAULTS, type TrustOptions, type TrustRecord } from './trust-record.ts';
 
 /** How often the file is looked at, whether or not the system reports its changes. */
@@ -13,6 +13,8 @@ const SETTLE_MS = 50;
 /** An editor may take the file away for a moment; missing this long, it is gone and nobody is trusted. */
 const GONE_MS = 400;
 const EMPTY: TrustFile = { lines: [] };
+/** What a revocation leaves in a line, taken back. */
+const NOT_REVOKED = { revoked: false, shareRevocation: false, successor: undefined } as const;
 
 /** What happened to a key. `removed` and `revoked` mean: end its sessions now. */
 export interface TrustChange {
@@ -27,9 +29,18 @@ export interface TrustStoreParts {
   /** The trust file, usually `.skein/authorized_peers`. It need not exist. */
   readonly path: string;
   readonly clock?: Clock;
+  /** Whether a key that is not in the file was revoked by one whose list counts here: no invitation lets it in. */
+  readonly isListed?: (id: PeerId) => boolean;
   /** Told when a change of the file is not taken over, because it is wrong or cannot be read; the old state stays. */
   readonly onError?: (error: SkeinError) => void;
 }
+
+/**
+ * What came of a rotation. `moved`: the new key has the old one's place, and the old one is revoked. `known`: that was so
+ * before, or the old key was none of ours. The others are refusals: the old key has another successor, was revoked, or the
+ * new one was.
+ */
+export type RotationOutcome = 'moved' | 'known' | 'second' | 'from-revoked' | 'to-revoked';
 
 /**
  * Whom this node trusts, from a file that people edit too: changes count within a second. Reading is from memory;
@@ -38,6 +49,7 @@ export interface TrustStoreParts {
 export class TrustStore {
   readonly #path: string;
   readonly #clock: Clock;
+  readonly #isListed: (id: PeerId) => boolean;
   readonly #onError: (error: SkeinError) => void;
   readonly #listeners = new Set<(change: TrustChange) => void>();
   #records: ReadonlyMap<PeerId, TrustRecord> = new Map();
@@ -53,6 +65,7 @@ export class TrustStore {
   constructor(parts: TrustStoreParts) {
     this.#path = parts.path;
     this.#clock = parts.clock ?? systemClock;
+    this.#isListed = parts.isListed ?? (() => false);
     this.#onError = parts.onError ?? (() => {});
   }
 
@@ -78,6 +91,18 @@ export class TrustStore {
     return [...this.#records.values()];
   }
 
+  /** The key that has taken the place of this one, over any number of rotations; itself when none has. */
+  current(id: PeerId): PeerId {
+    let at = id;
+    // At most once for each record: a file may lead in a circle.
+    for (let left = this.#records.size; left > 0; left -= 1) {
+      const { successor } = this.#records.get(at) ?? {};
+      if (successor === undefined) break;
+      at = successor;
+    }
+    return at;
+  }
+
   /** Calls back at once, in order, for each later change, whoever made it; the returned function ends that. */
   onChange(listener: (change: TrustChange) => void): () => void {
     this.#listeners.add(listener);
@@ -89,7 +114,7 @@ export class TrustStore {
    * @throws SkeinError `invalid` for a wrong line or option, `busy`, `corrupt`.
    */
   trust(line: string, options: Partial<TrustOptions> = {}): TrustRecord {
-    const record: TrustRecord = { ...parseTrustLine(line), revoked: false, ...options };
+    const record: TrustRecord = { ...parseTrustLine(line), ...NOT_REVOKED, ...options };
     return this.#change(() => record);
   }
 
@@ -99,9 +124,10 @@ export class TrustStore {
    * @throws SkeinError `denied` for a revoked key, else as `trust`.
    */
   trustInvited(line: string, options: Partial<TrustOptions> = {}): TrustRecord {
-    const record: TrustRecord = { ...parseTrustLine(line), ...options, revoked: false };
+    const record: TrustRecord = { ...parseTrustLine(line), ...options, ...NOT_REVOKED };
+    const { id } = record.identity;
     return this.#change((known) => {
-      if (known.some(({ identity, revoked }) => revoked && identity.id === record.identity.id)) {
+      if (known.some(({ identity, revoked }) => revoked && identity.id === id) || this.#isListed(id)) {
         throw new SkeinError(`The key of "${record.name}" was revoked; an invitation does not undo that`, { code: 'denied' });
       }
       return record;
@@ -109,12 +135,66 @@ export class TrustStore {
   }
 
   /**
+   * Adds those of these whose keys have no line yet, at once; which those were. A line that is there stays as it is, one
+   * of a revoked key too, and a key that a revocation list names is not added.
+   */
+  addMissing(records: readonly TrustRecord[]): readonly TrustRecord[] {
+    return this.#changeAll((known) => {
+      const ids = new Set(known.map(({ identity }) => identity.id));
+      return records.filter(({ identity: { id } }) => !ids.has(id) && !this.#isListed(id));
+    });
+  }
+
+  /** Keeps the ML-DSA key that a trusted VoleNet peer has shown with its line; that of a revoked key stays as it is. */
+  pinVoleKey(id: PeerId, mlDsa: string): void {
+    this.#changeAll((known) =>
+      known
+        .filter(({ identity, revoked, voleExtra }) => identity.id === id && !revoked && voleExtra !== mlDsa)
+        .map((record) => ({ ...record, kind: 'vole', voleExtra: mlDsa })),
+    );
+  }
+
+  /**
    * Revokes a key given as its line, its id, the first 8 or more characters of the id, or its name. A key line that is
-   * not in the file is added as revoked.
+   * not in the file is added as revoked. `share`: this node's revocation list names it from then on.
    * @throws SkeinError `not-found`; `conflict` when it fits several; `busy`, `corrupt`.
    */
-  revoke(who: string): TrustRecord {
-    return this.#change((known) => ({ ...this.#find(known, who.trim()), revoked: true }));
+  revoke(who: string, { share = false }: { readonly share?: boolean } = {}): TrustRecord {
+    return this.#change((known) => {
+      const record = this.#find(known, who.trim());
+      return { ...record, revoked: true, shareRevocation: record.shareRevocation || share };
+    });
+  }
+
+  /** Revokes those of these keys that are in the file and are not revoked yet, at once; which those were. */
+  revokeListed(ids: ReadonlySet<PeerId>): readonly TrustRecord[] {
+    if (ids.size === 0) return [];
+    return this.#changeAll((known) =>
+      known.filter(({ identity, revoked }) => !revoked && ids.has(identity.id)).map((record) => ({ ...record, revoked: true })),
+    );
+  }
+
+  /**
+   * Takes over a rotation whose signatures were checked: the new key gets the line of the old one, which is revoked.
+   * A new key that has a line of its own keeps that.
+   */
+  follow(rotation: Rotation): RotationOutcome {
+    const outcome = this.#afterRotation(this.list(), rotation);
+    if (outcome !== 'moved') return outcome;
+    let final: RotationOutcome = outcome;
+    this.#changeAll((known) => {
+      // Another process may have revoked one of them in this moment.
+      final = this.#afterRotation(known, rotation);
+      if (final !== 'moved') return [];
+      const { from, to } = rotation;
+      const old = known.filter(({ identity }) => identity.id === from.id);
+      const isNew = !known.some(({ identity }) => identity.id === to.id);
+      const moved = isNew
+        ? old.map((record): TrustRecord => ({ ...record, identity: to, kind: 'skein', voleExtra: undefined }))
+        : [];
+      return [...old.map((record) => ({ ...record, revoked: true, successor: to.id })), ...moved];
+    });
+    return final;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -134,7 +214,11 @@ export class TrustStore {
     }
     const byKey = keyId(who);
     const fitting = known.filter(
-      ({ identity, name }) => identity.id === byKey || name === who || (who.length >= 8 && identity.id.startsWith(who)),
+      ({ identity, name, successor }) =>
+        identity.id === byKey ||
+        // The name went on to the key that took the place of this one.
+        (name === who && successor === undefined) ||
+        (who.length >= 8 && identity.id.startsWith(who)),
     );
     const [record, second] = fitting;
     if (record === undefined) {
@@ -147,19 +231,40 @@ export class TrustStore {
     return record;
   }
 
+  #afterRotation(known: readonly TrustRecord[], { from, to }: Rotation): RotationOutcome {
+    const old = known.find(({ identity }) => identity.id === from.id);
+    if (old === undefined || old.successor === to.id) return 'known';
+    const next = known.find(({ identity }) => identity.id === to.id);
+    if (old.successor !== undefined) return 'second';
+    if (old.revoked) return next === undefined ? 'from-revoked' : 'known';
+    if (next === undefined ? this.#isListed(to.id) : next.revoked) return 'to-revoked';
+    return 'moved';
+  }
+
   /** Writes one record, made from what the file holds now; nobody else changes the file meanwhile. */
   #change(make: (known: readonly TrustRecord[]) => TrustRecord): TrustRecord {
+    let record: TrustRecord | undefined;
+    this.#changeAll((known) => {
+      record = make(known);
+      return [record];
+    });
+    if (record === undefined) throw new SkeinError('A change of the trust file was not made', { code: 'internal' });
+    return record;
+  }
+
+  /** The same for several records, which are all written or none. */
+  #changeAll(make: (known: readonly TrustRecord[]) => readonly TrustRecord[]): readonly TrustRecord[] {
     ensureDirectory(dirname(this.#path));
-    const { file, record } = withFileLock(this.#path, () => {
+    const { file, records } = withFileLock(this.#path, () => {
       const before = this.#read();
       const made = make(recordsOf(before));
-      const after = withRecord(before, made);
-      writeFileAtomic(this.#path, formatTrustFile(after));
+      const after = withRecords(before, made);
+      if (made.length > 0) writeFileAtomic(this.#path, formatTrustFile(after));
       this.#seen = this.#signature();
-      return { file: after, record: made };
+      return { file: after, records: made };
     });
     this.#replace(file);
-    return record;
+    return records;
   }
 
   #read(): TrustFile {
