@@ -1,4 +1,4 @@
-import { conversationMessage, SkeinError } from '@skein/protocol';
+import { type ConversationEntry, conversationEntry, conversationMessage, SkeinError } from '@skein/protocol';
 import { z } from 'zod';
 import type { Message } from '../brain/brain.ts';
 
@@ -12,6 +12,13 @@ export interface SessionEntry {
 /** An entry as it was stored. */
 export interface StoredEntry extends SessionEntry {
   readonly atMs: number;
+  /** The proven id of the node that wrote it; absent for this one. */
+  readonly author?: string;
+}
+
+/** The entry as it crosses the wire and as a task keeps it: a copy that may be changed. */
+export function conversationEntryOf(entry: SessionEntry): ConversationEntry {
+  return conversationEntry.parse(entry);
 }
 
 /** @throws SkeinError `corrupt` when the stored text is not a message. */

@@ -27,4 +27,19 @@ export const sessionMigrations: readonly Migration[] = [
         USING fts5 (text, content = '', contentless_delete = 1, prefix = '2 3', tokenize = "unicode61 remove_diacritics 2");
     `,
   },
+  {
+    // `place` orders the messages of a conversation, the same on every node; before they are signed it is empty, and
+    // `seq`, the order in which they came here, decides.
+    component: 'sessions',
+    version: 2,
+    sql: `
+      ALTER TABLE messages ADD COLUMN place TEXT NOT NULL DEFAULT '';
+      ALTER TABLE messages ADD COLUMN dot TEXT;
+      ALTER TABLE messages ADD COLUMN author TEXT;
+      ALTER TABLE sessions ADD COLUMN author TEXT;
+      CREATE INDEX messages_by_place ON messages (session_id, place, seq);
+      CREATE INDEX messages_unsigned ON messages (id) WHERE dot IS NULL;
+      CREATE TABLE session_floors (session_id TEXT PRIMARY KEY, time TEXT NOT NULL) STRICT, WITHOUT ROWID;
+    `,
+  },
 ];

@@ -1,13 +1,14 @@
-import { type Database, fullTextQuery, integerOf, type Row, rowChecksum, textOf, verifyRow, type Writer } from '@skein/engine';
+import { type Database, fullTextQuery, integerOf, textOf, type Writer } from '@skein/engine';
 import { SkeinError } from '@skein/protocol';
-import type { Message } from '../brain/brain.ts';
+import type { OperationLog } from '../sync/operation-log.ts';
 import { fitHistory, messageChars } from './fit-history.ts';
-import { parseStoredMessage, type SessionEntry, type StoredEntry } from './session-entry.ts';
+import type { SessionEntry, StoredEntry } from './session-entry.ts';
+import { AFTER_ALL, deleteBefore, insertMessage, newestFirst, storedEntry } from './session-rows.ts';
+import { SessionView } from './session-view.ts';
 
 const SESSION_ID = /^[a-zA-Z0-9][a-zA-Z0-9._:-]{0,127}$/;
 const PAGE = 64;
 const MAX_TURN_CHARS = 4_000_000;
-const TITLE_CHARS = 80;
 const EXCERPT_CHARS = 200;
 
 export interface SessionLimits {
@@ -24,6 +25,8 @@ export interface SessionInfo {
   /** The first line of its first user's text. */
   readonly title: string;
   readonly updatedAtMs: number;
+  /** The proven id of the node on which it began; absent for this one. */
+  readonly author?: string;
 }
 
 /** A place in a conversation that a search found. */
@@ -44,16 +47,28 @@ export function parseSessionId(text: string): string {
   );
 }
 
+export interface SessionStoreParts {
+  readonly database: Database;
+  readonly now: () => number;
+  /** Where each change is signed, for peers; a database opened with `syncMigrations` too. Without it, nothing leaves. */
+  readonly log?: OperationLog;
+  readonly limits?: Partial<SessionLimits>;
+}
+
 /** Conversations in a database opened with `sessionMigrations`; who opened that closes it. */
 export class SessionStore {
   readonly #database: Database;
   readonly #now: () => number;
   readonly #limits: SessionLimits;
+  readonly #view: SessionView | undefined;
 
-  constructor(parts: { readonly database: Database; readonly now: () => number; readonly limits?: Partial<SessionLimits> }) {
+  constructor(parts: SessionStoreParts) {
     this.#database = parts.database;
     this.#now = parts.now;
     this.#limits = { ...DEFAULTS, ...parts.limits };
+    if (parts.log === undefined) return;
+    this.#view = new SessionView({ log: parts.log, maxSessions: this.#limits.maxSessions });
+    parts.log.attach(this.#view);
   }
 
   /**
@@ -61,38 +76,55 @@ export class SessionStore {
    * @throws SkeinError `invalid`, `too-large`, `busy` at the bound of sessions, and what `Database.write` raises.
    */
   async append(sessionId: string, entries: readonly SessionEntry[]): Promise<void> {
+    const append = this.appending(sessionId, entries);
+    await this.#database.write(append);
+  }
+
+  /**
+   * The same as part of another write to the same database: what it returns is run in that write.
+   * @throws SkeinError `invalid`, `too-large`; `busy` when it is run.
+   */
+  appending(sessionId: string, entries: readonly SessionEntry[]): (writer: Writer) => void {
     parseSessionId(sessionId);
-    const rows = entries.map((entry) => ({ ...entry, body: JSON.stringify(entry.message) }));
-    const tooLong = rows.find((row) => row.body.length > this.#limits.maxMessageChars);
-    if (tooLong !== undefined) {
-      throw new SkeinError(`A message of ${tooLong.body.length} characters is over the ${this.#limits.maxMessageChars} kept`, {
+    const chars = Math.max(0, ...entries.map((entry) => JSON.stringify(entry.message).length));
+    if (chars > this.#limits.maxMessageChars) {
+      throw new SkeinError(`A message of ${chars} characters is over the ${this.#limits.maxMessageChars} kept`, {
         code: 'too-large',
       });
     }
     const atMs = this.#now();
-    await this.#database.write((writer) => {
-      let seq = this.#begin(writer, sessionId, entries, atMs);
-      for (const { message, tainted, body } of rows) {
+    return (writer) => {
+      let seq = this.#begin(writer, sessionId);
+      for (const entry of entries) {
+        const at = { sessionId, seq, atMs };
+        const { place, dot } = this.#view?.sign(writer, at, entry) ?? { place: '', dot: null };
+        insertMessage(writer, { ...entry, sessionId, atMs, place, dot, author: null });
         seq += 1;
-        const values = [sessionId, seq, atMs, tainted ? 1 : 0, body] as const;
-        writer.run(
-          'INSERT INTO messages (session_id, seq, at_ms, tainted, body, sum) VALUES (?, ?, ?, ?, ?, ?)',
-          ...values,
-          rowChecksum(values),
-        );
-        if (message.role !== 'tool' && message.text !== '') {
-          writer.run('INSERT INTO message_search (rowid, text) VALUES (last_insert_rowid(), ?)', message.text.toWellFormed());
-        }
       }
-      writer.run('UPDATE sessions SET last_seq = ?, updated_at_ms = ? WHERE id = ?', seq, atMs, sessionId);
-    });
+    };
+  }
+
+  /** Signs what was kept before there was a log; how many messages that were. To be awaited before peers are met. */
+  async adopt(): Promise<number> {
+    const view = this.#view;
+    if (view === undefined) return 0;
+    for (let total = 0; ; ) {
+      const adopted = await this.#database.write((writer) => view.adopt(writer));
+      total += adopted;
+      if (adopted === 0) return total;
+    }
   }
 
   /** Conversations, the latest first. */
   list(options?: { readonly limit?: number }): readonly SessionInfo[] {
     return this.#database
-      .all('SELECT id, title, updated_at_ms FROM sessions ORDER BY updated_at_ms DESC, id LIMIT ?', options?.limit ?? 200)
-      .map((row) => ({ id: textOf(row, 'id'), title: textOf(row, 'title'), updatedAtMs: integerOf(row, 'updated_at_ms') }));
+      .all('SELECT * FROM sessions ORDER BY updated_at_ms DESC, id LIMIT ?', options?.limit ?? 200)
+      .map((row) => ({
+        id: textOf(row, 'id'),
+        title: textOf(row, 'title'),
+        updatedAtMs: integerOf(row, 'updated_at_ms'),
+        ...(row.author === null ? {} : { author: textOf(row, 'author') }),
+      }));
   }
 
   /**
@@ -149,12 +181,15 @@ export class SessionStore {
   async delete(sessionId: string): Promise<boolean> {
     parseSessionId(sessionId);
     return this.#database.write((writer) => {
-      writer.run('DELETE FROM message_search WHERE rowid IN (SELECT id FROM messages WHERE session_id = ?)', sessionId);
-      return writer.run('DELETE FROM sessions WHERE id = ?', sessionId) > 0;
+      if (writer.get('SELECT 1 FROM sessions WHERE id = ?', sessionId) === undefined) return false;
+      if (this.#view === undefined) deleteBefore(writer, sessionId, AFTER_ALL);
+      else this.#view.delete(writer, sessionId);
+      return true;
     });
   }
 
-  #begin(writer: Writer, sessionId: string, entries: readonly SessionEntry[], atMs: number): number {
+  /** The number of the conversation's last message. */
+  #begin(writer: Writer, sessionId: string): number {
     const known = writer.get('SELECT last_seq FROM sessions WHERE id = ?', sessionId);
     if (known !== undefined) return integerOf(known, 'last_seq');
     const count = writer.get('SELECT count(*) AS sessions FROM sessions');
@@ -163,52 +198,12 @@ export class SessionStore {
         code: 'busy',
       });
     }
-    writer.run('INSERT INTO sessions VALUES (?, ?, ?, 0)', sessionId, titleOf(entries), atMs);
     return 0;
   }
 
-  *#newestFirst(sessionId: string): Generator<StoredEntry> {
-    parseSessionId(sessionId);
-    const session = this.#database.get('SELECT last_seq FROM sessions WHERE id = ?', sessionId);
-    let seq = session === undefined ? 0 : integerOf(session, 'last_seq');
-    while (seq > 0) {
-      const rows = this.#database.all(
-        'SELECT * FROM messages WHERE session_id = ? AND seq <= ? ORDER BY seq DESC LIMIT ?',
-        sessionId,
-        seq,
-        PAGE,
-      );
-      for (const row of rows) {
-        if (integerOf(row, 'seq') !== seq) throw missing(sessionId, seq);
-        seq -= 1;
-        yield storedEntry(row);
-      }
-      if (rows.length === 0) throw missing(sessionId, seq);
-    }
+  #newestFirst(sessionId: string): Generator<StoredEntry> {
+    return newestFirst(this.#database, parseSessionId(sessionId), PAGE);
   }
-}
-
-function storedEntry(row: Row): StoredEntry {
-  const body = textOf(row, 'body');
-  const tainted = integerOf(row, 'tainted');
-  const atMs = integerOf(row, 'at_ms');
-  verifyRow(row, 'A stored message', [textOf(row, 'session_id'), integerOf(row, 'seq'), atMs, tainted, body]);
-  return { message: parseStoredMessage(body), tainted: tainted !== 0, atMs };
-}
-
-function missing(sessionId: string, seq: number): SkeinError {
-  return new SkeinError(`Message ${seq} of conversation ${sessionId} is missing: restore the database from a backup`, {
-    code: 'corrupt',
-  });
-}
-
-function titleOf(entries: readonly SessionEntry[]): string {
-  const first = entries
-    .map(({ message }) => message)
-    .find((message): message is Message & { role: 'user' } => message.role === 'user');
-  const line = first?.text.trim().split('\n')[0]?.trim() ?? '';
-  const title = line.length > TITLE_CHARS ? `${line.slice(0, TITLE_CHARS - 1)}…` : line;
-  return title === '' ? 'Conversation' : title.toWellFormed();
 }
 
 /** The text around the first word that the query looks for. */

@@ -51,8 +51,17 @@ describe('find', () => {
     expect(set.find(asked).name).toBe(found);
   });
 
-  test('does not choose among peers', () => {
-    expect(() => set.find('system_info')).toThrow(/several peers.*lab\/system_info, monitor\/system_info/);
+  test('chooses the least busy of several peers', () => {
+    const load = new Map([
+      [US.id, 0.5],
+      [LAB.id, 0.25],
+    ]);
+    const busy = new ToolSet({ loadOf: (id) => load.get(id) ?? 0 });
+    busy.replacePeer(US.id, [named('system_info', US)]);
+    busy.replacePeer(LAB.id, [named('system_info', LAB)]);
+    expect(busy.find('system_info').name).toBe('lab/system_info');
+    load.set(LAB.id, 2);
+    expect(busy.find('system_info').name).toBe('monitor/system_info');
   });
 
   test.each([
@@ -108,5 +117,28 @@ describe('changes', () => {
     const set = new ToolSet({ local: [named('kept')] });
     expect(() => set.replaceLocal([named('a'), named('a')])).toThrow();
     expect(names(set)).toEqual(['kept']);
+  });
+});
+
+describe('routing', () => {
+  const set = new ToolSet({
+    local: [named('clock'), named('disk')],
+    ownName: 'home',
+    routing: () => ({ 'disk*': 'lab', clock: 'home', 'net_*': 'monitor' }),
+  });
+  set.replacePeer(US.id, [named('clock', US), named('disk', US)]);
+  set.replacePeer(LAB.id, [named('disk', LAB)]);
+
+  test.each([
+    ['disk', 'lab/disk'],
+    ['clock', 'clock'],
+    ['monitor/disk', 'monitor/disk'],
+  ])('takes %s as %s', (asked, found) => {
+    expect(set.find(asked).name).toBe(found);
+  });
+
+  test('never takes another in place of the peer it names', () => {
+    expect(() => set.find('disk_free')).toThrow(/disk_free goes to lab \(net\.routing, "disk\*"\), which is away/);
+    expect(() => set.find('net_ping')).toThrow(expect.objectContaining({ code: 'unavailable' }));
   });
 });

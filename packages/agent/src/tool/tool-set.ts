@@ -1,5 +1,6 @@
 import { nearestNames, parseName, SkeinError, toolName } from '@skein/protocol';
 import type { OfferedTool } from '../brain/brain.ts';
+import { matchesAny } from './name-pattern.ts';
 import type { Tool } from './tool.ts';
 
 const MAX_TOOLS_PER_OWNER = 256;
@@ -17,15 +18,31 @@ export interface NamedTool {
   readonly tool: Tool;
 }
 
+export interface ToolSetParts {
+  readonly local?: readonly Tool[];
+  /** By the pattern of a plain name (`*` stands for any characters): the label of the peer it means; first match counts. */
+  readonly routing?: () => Readonly<Record<string, string>>;
+  /** This node's own label, as `routing` may name it. */
+  readonly ownName?: string;
+  /** How busy a peer is; of several that have a tool, the one with the least is taken. */
+  readonly loadOf?: (peerId: string) => number;
+}
+
 /** Every tool an agent can use, local and remote, changing as peers come and go. */
 export class ToolSet {
+  readonly #routing: () => Readonly<Record<string, string>>;
+  readonly #ownName: string | undefined;
+  readonly #loadOf: (peerId: string) => number;
   /** Tools by owner: a peer's id, or LOCAL. */
   readonly #owners = new Map<string, readonly Tool[]>();
   readonly #listeners = new Set<() => void>();
   #named: ReadonlyMap<string, NamedTool> = new Map();
 
-  constructor(parts?: { readonly local?: readonly Tool[] }) {
-    this.replaceLocal(parts?.local ?? []);
+  constructor(parts: ToolSetParts = {}) {
+    this.#routing = parts.routing ?? (() => ({}));
+    this.#ownName = parts.ownName;
+    this.#loadOf = parts.loadOf ?? (() => 0);
+    this.replaceLocal(parts.local ?? []);
   }
 
   /** Adds one tool to its owner's. @throws SkeinError `conflict` when that owner has one of the name, `too-large`, `invalid`. */
@@ -76,24 +93,20 @@ export class ToolSet {
   }
 
   /**
-   * The tool of exactly this full name, or the only one of this plain name.
-   * @throws SkeinError `not-found` that names the nearest ones, `invalid` when several peers have a tool of the name.
+   * The tool of exactly this full name. A plain name means what `routing` says of it, else this node's own tool, else that
+   * of the only peer that has it, else of the least busy one.
+   * @throws SkeinError `not-found` that names the nearest ones, `unavailable` when routing leads to a peer without it.
    */
   find(name: string): NamedTool {
-    const exact = this.#named.get(name);
-    if (exact !== undefined) return exact;
-    const meant = this.all().filter((named) => named.tool.descriptor.name === name || withoutId(named.name) === name);
-    const [only, ...others] = meant;
-    if (only !== undefined && others.length === 0) return only;
-    const shown = name.slice(0, 130);
-    if (only !== undefined) {
-      throw new SkeinError(`"${shown}" is a tool of several peers: say which, ${listed(meant.map((tool) => tool.name))}`, {
-        code: 'invalid',
-      });
-    }
+    const found = this.#routed(name) ?? this.#named.get(name);
+    if (found !== undefined) return found;
+    const [first, ...others] = this.all().filter(
+      (named) => named.tool.descriptor.name === name || withoutId(named.name) === name,
+    );
+    if (first !== undefined) return this.#leastBusy(first, others);
     const nearest = nearestNames(name, this.#named.keys());
     const hint = nearest.length === 0 ? `there are ${listed([...this.#named.keys()])}` : `the nearest are ${listed(nearest)}`;
-    throw new SkeinError(`There is no tool "${shown}"; ${hint}`, { code: 'not-found' });
+    throw new SkeinError(`There is no tool "${name.slice(0, 130)}"; ${hint}`, { code: 'not-found' });
   }
 
   /** Calls back after each change until the returned function is called. The listener must not throw. */
@@ -103,6 +116,24 @@ export class ToolSet {
     }
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  #routed(name: string): NamedTool | undefined {
+    const route = Object.entries(this.#routing()).find(([pattern]) => matchesAny(name, [pattern]));
+    if (route === undefined) return undefined;
+    const [pattern, peer] = route;
+    const full = peer === this.#ownName ? name : `${peer}/${name}`;
+    const found = this.#named.get(full);
+    if (found !== undefined) return found;
+    // Never another's in its place: somebody decided where this is to run.
+    throw new SkeinError(`${name} goes to ${peer} (net.routing, "${pattern}"), which is away or has no such tool`, {
+      code: 'unavailable',
+    });
+  }
+
+  #leastBusy(first: NamedTool, others: readonly NamedTool[]): NamedTool {
+    const busyness = ({ tool }: NamedTool) => (tool.peer === undefined ? 0 : this.#loadOf(tool.peer.id));
+    return others.reduce((least, other) => (busyness(other) < busyness(least) ? other : least), first);
   }
 
   #set(owner: string, tools: readonly Tool[]): void {

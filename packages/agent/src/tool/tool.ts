@@ -1,4 +1,4 @@
-import type { Json, ToolDescriptor, ToolEffect, ToolExample } from '@skein/protocol';
+import type { Json, PeerId, ToolDescriptor, ToolEffect, ToolExample } from '@skein/protocol';
 import { SkeinError } from '@skein/protocol';
 import { z } from 'zod';
 import { explainInput } from './explain-input.ts';
@@ -8,6 +8,10 @@ export interface ToolContext {
   readonly signal: AbortSignal;
   /** Who asked: a peer's proven id, or undefined for this node's own agent. */
   readonly caller?: string;
+  /** Names the effect: the same key again is the same call begun anew after a crash, and must have no further effect. */
+  readonly key?: string;
+  /** For whom the caller acts, each for the next, the first the one who asked; undefined for a request of this node. */
+  readonly onBehalfOf?: readonly PeerId[];
   /** The turn that calls; undefined for a call by a peer or a program. */
   readonly turn?: TurnTaint;
   /** Sends partial output ahead of the result; resolves when the receiver has room for more. */

@@ -2,11 +2,13 @@ import { SkeinError } from '@skein/protocol';
 import type { Brain } from '../brain/brain.ts';
 import type { AgentEvent } from '../events.ts';
 import type { MemoryStore } from '../memory/memory-store.ts';
-import { parseSessionId, type SessionStore } from '../session/session-store.ts';
+import type { SessionStore } from '../session/session-store.ts';
 import type { ToolSet } from '../tool/tool-set.ts';
 import { AGENT_DEFAULTS, type AgentOptions } from './agent-options.ts';
 import { Confirmations } from './confirmations.ts';
+import { type Conversation, SessionConversation } from './conversation.ts';
 import { Lanes } from './lanes.ts';
+import type { KnownPeer } from './system-prompt.ts';
 import { type AskRequest, Turn } from './turn.ts';
 import { TurnStream } from './turn-stream.ts';
 import { Scope } from './waiting.ts';
@@ -17,11 +19,25 @@ export interface AgentParts {
   readonly sessions: SessionStore;
   /** Without it, nothing is recalled. */
   readonly memory?: MemoryStore;
+  /** The connected peers, for the brain to know; without, those whose tools it has. */
+  readonly peers?: () => readonly KnownPeer[];
   /** Epoch milliseconds. */
   readonly now: () => number;
   /** Ids that cannot be guessed: a confirmation is answered by one. */
   readonly randomId: () => string;
   readonly options?: Partial<AgentOptions>;
+}
+
+/** What a turn is run with, beside its request. */
+export interface RunContext {
+  readonly emit: (event: AgentEvent) => Promise<void>;
+  readonly signal: AbortSignal;
+  /** Without, that of the request's session in the agent's own store. */
+  readonly conversation?: Conversation;
+  /** What the keys of its calls begin with; without, they have none. */
+  readonly keyPrefix?: string;
+  /** The brain to ask, made from the agent's own. */
+  readonly brain?: (own: Brain) => Brain;
 }
 
 /** One agent: its brain, tools and conversations. Disposing it ends the turns that run. */
@@ -49,8 +65,16 @@ export class Agent {
     return new TurnStream({
       signal: options.signal,
       timeoutMs: this.#options.turnTimeoutMs,
-      work: (context) => this.#track(this.#turn(request, context)),
+      work: (context) => this.run(request, context),
     });
+  }
+
+  /**
+   * One turn, at once, to its answer; told as it goes, waiting for whoever is told. It has no time limit but its signal.
+   * @throws SkeinError what the turn failed with, or the signal's reason.
+   */
+  run(request: AskRequest, context: RunContext): Promise<AgentEvent & { readonly type: 'answer' }> {
+    return this.#track(this.#turn(request, context));
   }
 
   /** Other options, for the turns that begin from now on. How many may run and wait stays as it was. */
@@ -68,11 +92,9 @@ export class Agent {
     await Promise.allSettled(this.#running);
   }
 
-  async #turn(
-    request: AskRequest,
-    context: { readonly emit: (event: AgentEvent) => Promise<void>; readonly signal: AbortSignal },
-  ): Promise<AgentEvent> {
-    const sessionId = parseSessionId(request.sessionId);
+  async #turn(request: AskRequest, context: RunContext): Promise<AgentEvent & { readonly type: 'answer' }> {
+    const { brain, tools, sessions, memory, now, randomId, peers = () => [] } = this.#parts;
+    const { conversation = new SessionConversation({ sessions, sessionId: request.sessionId }) } = context;
     const text = this.#checkText(request.text);
     using scope = new Scope({ parent: context.signal, what: 'The turn' });
     // Not a second parent: the agent outlives its turns, and each must let go of it when it ends.
@@ -81,15 +103,16 @@ export class Agent {
     if (life.aborted) stop();
     life.addEventListener('abort', stop, { once: true });
     try {
-      using _lane = await this.#lanes.enter(sessionId, { signal: scope.signal });
-      const { brain, tools, sessions, memory, now, randomId } = this.#parts;
+      using _lane = await this.#lanes.enter(conversation.lane, { signal: scope.signal });
       const turn = new Turn({
         turnId: randomId(),
         request: { ...request, text },
-        brain,
+        brain: context.brain?.(brain) ?? brain,
         tools,
-        sessions,
+        conversation,
+        keyPrefix: context.keyPrefix,
         memory,
+        peers,
         confirmations: this.#confirmations,
         options: this.#options,
         now,

@@ -1,10 +1,11 @@
-import { depthWithin, type Json, SkeinError } from '@skein/protocol';
+import { depthWithin, type Json, type PeerId, SkeinError } from '@skein/protocol';
 import type { ToolCall } from '../brain/brain.ts';
 import type { AgentEvent, ToolCallSummary } from '../events.ts';
 import type { SessionEntry } from '../session/session-entry.ts';
 import type { NamedTool, ToolSet } from '../tool/tool-set.ts';
 import type { AgentOptions } from './agent-options.ts';
 import type { Confirmations } from './confirmations.ts';
+import type { Conversation } from './conversation.ts';
 import { reasonToAsk, type Seen } from './policy.ts';
 import { Slots } from './slots.ts';
 import { boundedOutput, DeltaRelay, failureOutput } from './tool-output.ts';
@@ -18,16 +19,28 @@ export interface ToolCallsParts {
   readonly confirmations: Confirmations;
   readonly options: AgentOptions;
   readonly interactive: boolean;
+  /** Names each call's effect, with the number of the call behind it; without, calls have no keys. */
+  readonly keyPrefix: string | undefined;
+  readonly onBehalfOf: readonly PeerId[] | undefined;
+  /** Which tools may be used; without, all of them. */
+  readonly mayUse: ((named: NamedTool) => boolean) | undefined;
+  readonly conversation: Conversation;
   readonly now: () => number;
   readonly emit: (event: AgentEvent) => Promise<void>;
   /** Fires when the turn ends, for whatever reason. */
   readonly signal: AbortSignal;
 }
 
-/** A call that has its result, be it a failure. */
-export interface CallOutcome {
-  /** The call as it goes into the conversation: its id made unique, its input a copy of its own. */
+/** A call that was begun. */
+export interface StartedCall {
+  /** As it goes into the conversation: its id made unique, its input a copy of its own. */
   readonly call: ToolCall;
+  /** Its end, or what ended it before it had one (the turn's end). Never rejects, as nobody may be waiting yet. */
+  readonly outcome: Promise<CallOutcome | SkeinError>;
+}
+
+/** A call that has its result, be it a failure; that is in the conversation. */
+export interface CallOutcome {
   readonly entry: SessionEntry;
   readonly summary: ToolCallSummary;
   /** Where its output came from, when that is outside. */
@@ -41,11 +54,24 @@ interface Result {
   readonly source: string | undefined;
 }
 
+/** A call with what is known of it before it runs. */
+interface PreparedCall {
+  readonly call: ToolCall;
+  /** What to run, or why it cannot be. */
+  readonly named: NamedTool | SkeinError;
+  readonly problem: SkeinError | undefined;
+  readonly key: string | undefined;
+  readonly seen: Seen;
+  /** Resolves once the answer that it is in is kept: before that, nothing may be changed. */
+  readonly kept: Promise<void>;
+}
+
 /** The tool calls of one turn: counted, judged, run side by side, each ending with a result for the brain. */
 export class ToolCalls {
   readonly #parts: ToolCallsParts;
   readonly #slots: Slots;
-  readonly #ids = new Set<string>();
+  /** The number of each call, by its id: it stays the same when the turn goes on elsewhere. */
+  readonly #numbers = new Map<string, number>();
   readonly #repeats = new Map<string, number>();
   readonly #refused = new Set<string>();
 
@@ -54,48 +80,75 @@ export class ToolCalls {
     this.#slots = new Slots(parts.options.maxParallelTools);
   }
 
+  /** Counts calls that were made before the turn was cut off, in their order. Those without a result are then resumed. */
+  remember(calls: readonly ToolCall[]): void {
+    for (const { id } of calls) this.#numbers.set(id, this.#numbers.size + 1);
+  }
+
   /**
-   * Begins a call; `seen` is what the request that led to it held. Resolves with its outcome, or with what ended it
-   * before it had one (the turn's end); it never rejects, as nobody may be waiting yet.
+   * Begins a call; `seen` is what the request that led to it held. One that may change something waits for `kept`.
    * @throws SkeinError `too-large` at once, when there were too many in this turn.
    */
-  start(asked: ToolCall, seen: Seen): Promise<CallOutcome | SkeinError> {
+  start(asked: ToolCall, seen: Seen, kept: Promise<void>): StartedCall {
     const { maxToolCalls } = this.#parts.options;
-    if (this.#ids.size >= maxToolCalls) {
+    if (this.#numbers.size >= maxToolCalls) {
       throw new SkeinError(`The brain asked for more than ${maxToolCalls} tool calls in one turn, so the turn was ended`, {
         code: 'too-large',
       });
     }
-    return this.#complete({ ...asked, id: this.#uniqueId(asked.id) }, seen).catch((thrown: unknown) => SkeinError.from(thrown));
+    const id = this.#uniqueId(asked.id);
+    this.#numbers.set(id, this.#numbers.size + 1);
+    return this.resume({ ...asked, id }, seen, kept);
   }
 
-  async #complete(asked: ToolCall, seen: Seen): Promise<CallOutcome> {
+  /** Begins a call that is counted already. */
+  resume(asked: ToolCall, seen: Seen, kept: Promise<void>): StartedCall {
+    const prepared = this.#prepare(asked, seen, kept);
+    const outcome = this.#complete(prepared).catch((thrown: unknown) => SkeinError.from(thrown));
+    return { call: prepared.call, outcome };
+  }
+
+  #prepare(asked: ToolCall, seen: Seen, kept: Promise<void>): PreparedCall {
     const input = copyOf(asked.input);
     const named = this.#lookUp(String(asked.name));
-    const peer = named instanceof SkeinError ? null : named.peer;
     const name = named instanceof SkeinError ? harmlessName(String(asked.name)) : named.name;
-    const call = { ...asked, name, input: input.value };
-    await this.#emit({ type: 'tool-call', id: call.id, name, peer, input: call.input });
-    const problem = named instanceof SkeinError ? named : input.problem;
+    const { keyPrefix } = this.#parts;
+    const key = keyPrefix === undefined ? undefined : `${keyPrefix}:${this.#numbers.get(asked.id) ?? 0}`;
+    return { call: { id: asked.id, name, input: input.value }, named, problem: input.problem, key, seen, kept };
+  }
+
+  async #complete(prepared: PreparedCall): Promise<CallOutcome> {
+    const { call, named, problem } = prepared;
+    const peer = named instanceof SkeinError ? null : named.peer;
+    const { id, name } = call;
+    await this.#emit({ type: 'tool-call', id, name, peer, input: call.input });
+    const changes = !(named instanceof SkeinError) && named.tool.descriptor.effect !== 'read';
+    const refusal = named instanceof SkeinError ? named : problem;
     const result =
-      problem === undefined && !(named instanceof SkeinError) ? await this.#judge(call, named, seen) : failed(problem);
+      refusal === undefined && !(named instanceof SkeinError) ? await this.#judge(prepared, named) : failed(refusal);
     const { ok, output, ms, source } = result;
-    await this.#emit({ type: 'tool-result', id: call.id, name, peer, ok, ms, output });
     const untrusted = source === undefined ? {} : { untrusted: true as const };
-    return {
-      call,
-      entry: {
-        message: { role: 'tool', callId: call.id, name, output, ok, ...untrusted },
-        tainted: source !== undefined,
-      },
-      summary: { name, peer, ms, ok },
-      source,
+    const entry: SessionEntry = {
+      message: { role: 'tool', callId: id, name, output, ok, ...untrusted },
+      tainted: source !== undefined,
     };
+    // What changed something is kept before anybody is told; what only read may be told while the brain still speaks.
+    if (changes) await this.#keep(prepared, entry);
+    await this.#emit({ type: 'tool-result', id, name, peer, ok, ms, output });
+    if (!changes) await this.#keep(prepared, entry);
+    return { entry, summary: { name, peer, ms, ok }, source };
+  }
+
+  async #keep({ kept }: PreparedCall, entry: SessionEntry): Promise<void> {
+    const { conversation, signal } = this.#parts;
+    await untilAborted(kept, signal);
+    await conversation.append([entry]);
   }
 
   /** Runs it, or says why not: repeated too often, or not approved. */
-  async #judge(call: ToolCall, named: NamedTool, seen: Seen): Promise<Result> {
+  async #judge(prepared: PreparedCall, named: NamedTool): Promise<Result> {
     const { options } = this.#parts;
+    const { call, seen } = prepared;
     const key = JSON.stringify([named.name, call.input]);
     const repeats = (this.#repeats.get(key) ?? 0) + 1;
     this.#repeats.set(key, repeats);
@@ -107,7 +160,7 @@ export class ToolCalls {
     }
     const reason = reasonToAsk(named, seen, options);
     const objection = reason === undefined ? undefined : await this.#approve({ call, named, reason, key });
-    return objection === undefined ? this.#run(call, named, seen) : refused(objection, 'denied');
+    return objection === undefined ? this.#run(prepared, named) : refused(objection, 'denied');
   }
 
   /** Undefined when a person said yes, otherwise what to tell the brain. */
@@ -136,8 +189,10 @@ export class ToolCalls {
     }
   }
 
-  async #run(call: ToolCall, named: NamedTool, seen: Seen): Promise<Result> {
-    const { options, signal } = this.#parts;
+  async #run({ call, seen, kept, key }: PreparedCall, named: NamedTool): Promise<Result> {
+    const { options, signal, conversation, onBehalfOf } = this.#parts;
+    const { effect } = named.tool.descriptor;
+    if (effect !== 'read') await untilAborted(kept, signal);
     using _slot = await this.#slots.take(signal);
     using scope = new Scope({ parent: signal, timeoutMs: options.toolTimeoutMs, what: named.name });
     const relay = new DeltaRelay({
@@ -147,6 +202,8 @@ export class ToolCalls {
     const outside = new Set(named.tool.untrusted || named.peer !== null ? [named.name] : []);
     const context = {
       signal: scope.signal,
+      ...(key === undefined ? {} : { key }),
+      ...(onBehalfOf === undefined ? {} : { onBehalfOf }),
       emit: (delta: string) => relay.emit(delta),
       turn: { tainted: seen.tainted, taint: (source: string) => void outside.add(source.slice(0, 100)) },
     };
@@ -157,6 +214,7 @@ export class ToolCalls {
       ms: this.#parts.now() - startedMs,
       source: outside.size === 0 ? undefined : [...outside].slice(0, 5).join(', '),
     });
+    if (effect === 'at-most-once') await untilAborted(conversation.intend(call), signal);
     try {
       const output = await untilAborted(invoke(named, call.input, context), scope.signal);
       await untilAborted(relay.close(), signal);
@@ -173,20 +231,26 @@ export class ToolCalls {
   }
 
   #lookUp(name: string): NamedTool | SkeinError {
+    const { tools, mayUse } = this.#parts;
     try {
-      return this.#parts.tools.find(name);
+      const named = tools.find(name);
+      return mayUse === undefined || mayUse(named) ? named : notForThis(name);
     } catch (thrown) {
-      return SkeinError.from(thrown);
+      // Which others there are, is not for everybody to know.
+      return mayUse === undefined ? SkeinError.from(thrown) : notForThis(name);
     }
   }
 
   #uniqueId(wanted: unknown): string {
     const base = typeof wanted === 'string' && wanted !== '' ? wanted.slice(0, 200) : 'call';
     let id = base;
-    for (let number = 2; this.#ids.has(id); number += 1) id = `${base}-${number}`;
-    this.#ids.add(id);
+    for (let number = 2; this.#numbers.has(id); number += 1) id = `${base}-${number}`;
     return id;
   }
+}
+
+function notForThis(name: string): SkeinError {
+  return new SkeinError(`There is no tool "${name.slice(0, 130)}" that may be used for this request`, { code: 'denied' });
 }
 
 /** In a function of its own, so that a tool that throws at once fails as one that rejects. */

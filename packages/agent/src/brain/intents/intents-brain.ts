@@ -14,6 +14,8 @@ export interface IntentsBrainOptions {
 
 const DEFAULTS = { thisNode: 'this node' } as const;
 const DELTA_CHARACTERS = 48;
+/** It costs nothing, and says so: a brain that says nothing is taken to cost what its texts are long. */
+const NO_TOKENS = { inputTokens: 0, outputTokens: 0 } as const;
 
 /**
  * A brain that needs no model and no network. It matches what is asked to the examples the offered tools declare, calls
@@ -56,7 +58,7 @@ async function* respond(
     yield { type: 'tool-call', call: { id: `call-${number}`, name, input } };
     number += 1;
   }
-  yield { type: 'finish', reason: 'tool-calls' };
+  yield { type: 'finish', reason: 'tool-calls', usage: NO_TOKENS };
 }
 
 function callIds(message: Message): string[] {
@@ -83,5 +85,5 @@ async function* say(text: string, signal: AbortSignal): AsyncGenerator<BrainPart
     at = end;
   }
   if (signal.aborted) throw abortReason(signal);
-  yield { type: 'finish', reason: 'stop' };
+  yield { type: 'finish', reason: 'stop', usage: NO_TOKENS };
 }

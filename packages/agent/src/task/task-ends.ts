@@ -1,0 +1,93 @@
+import { SkeinError, type TaskOutcome } from '@skein/protocol';
+import { failedOutcome, isFinal, type TaskClock, type TaskInfo, type TaskRef } from './task.ts';
+import { TaskFeed } from './task-feed.ts';
+import type { Fence, TaskJournal } from './task-journal.ts';
+import { keyOf } from './task-queue.ts';
+
+/** Tries to write the end of a task to a disk that refuses. */
+const MAX_TRIES = 5;
+const PAUSE_MS = 1_000;
+
+export interface TaskEndsParts {
+  readonly journal: TaskJournal;
+  readonly clock: TaskClock;
+  readonly onEnded: ((task: TaskInfo) => void) | undefined;
+  readonly onError: ((error: SkeinError) => void) | undefined;
+}
+
+/** Who watches which task, and how they and the journal learn of its end. */
+export class TaskEnds {
+  readonly #parts: TaskEndsParts;
+  /** Of open tasks that run or are watched. */
+  readonly #feeds = new Map<string, TaskFeed>();
+  #stopped: SkeinError | undefined;
+
+  constructor(parts: TaskEndsParts) {
+    this.#parts = parts;
+  }
+
+  /** What a task tells; of one that has ended, its outcome alone. @throws SkeinError `not-found`. */
+  feedOf(ref: TaskRef): TaskFeed {
+    const key = keyOf(ref);
+    const known = this.#feeds.get(key);
+    if (known !== undefined) return known;
+    const feed = new TaskFeed();
+    const { state } = this.known(ref);
+    const outcome = isFinal(state) ? this.#parts.journal.get(ref)?.outcome : undefined;
+    if (outcome !== undefined) feed.end(outcome);
+    else if (this.#stopped !== undefined) feed.fail(this.#stopped);
+    else this.#feeds.set(key, feed);
+    return feed;
+  }
+
+  /** @throws SkeinError `not-found`. */
+  known(ref: TaskRef): TaskInfo {
+    const task = this.#parts.journal.info(ref);
+    if (task === undefined) throw new SkeinError(`There is no task ${ref.id} here`, { code: 'not-found' });
+    return task;
+  }
+
+  /** Writes a task's end and tells it; tries again for a while when the disk refuses. Never rejects. */
+  async finish(task: TaskRef | Fence, outcome: TaskOutcome, tokens = 0): Promise<void> {
+    let end = outcome;
+    let settle = true;
+    for (let tries = 1; ; tries += 1) {
+      let ended: TaskInfo;
+      try {
+        ended = await this.#parts.journal.finish(task, end, { tokens, settle });
+      } catch (thrown) {
+        const error = SkeinError.from(thrown);
+        // Somebody else has ended it, or has it now.
+        if (error.code === 'conflict') return;
+        this.#parts.onError?.(error);
+        if (tries >= MAX_TRIES || this.#stopped !== undefined) {
+          this.#take(task)?.fail(error);
+          return;
+        }
+        if (error.code !== 'unavailable' && error.code !== 'busy') {
+          // Its conversation cannot take it: then it ends without.
+          settle = false;
+          end = failedOutcome('failed', error, outcome.tokens);
+        }
+        await new Promise<void>((resolve) => this.#parts.clock.after(PAUSE_MS, resolve));
+        continue;
+      }
+      this.#take(task)?.end(end);
+      this.#parts.onEnded?.(ended);
+      return;
+    }
+  }
+
+  /** Nothing ends any more: those who watch are told so. */
+  stop(error: SkeinError): void {
+    this.#stopped = error;
+    for (const feed of this.#feeds.values()) feed.fail(error);
+    this.#feeds.clear();
+  }
+
+  #take(ref: TaskRef): TaskFeed | undefined {
+    const feed = this.#feeds.get(keyOf(ref));
+    this.#feeds.delete(keyOf(ref));
+    return feed;
+  }
+}
