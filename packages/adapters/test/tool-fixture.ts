@@ -2,7 +2,7 @@ import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { ToolContext } from '@skein/agent';
+import { createIntentsBrain, type Tool, type ToolContext } from '@skein/agent';
 import { SkeinError } from '@skein/protocol';
 
 /** A new folder that is removed with all it holds. */
@@ -40,4 +40,14 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
     if (performance.now() > endAt) throw new Error('it did not come true within ten seconds');
     await wait(5);
   }
+}
+
+/** The call the built-in brain makes of a request, or undefined when it makes none. */
+export async function intentOf(text: string, tools: readonly Tool[]): Promise<{ name: string; input: unknown } | undefined> {
+  const request = { system: '', messages: [{ role: 'user' as const, text }], tools: tools.map(({ descriptor }) => descriptor) };
+  const brain = createIntentsBrain({ thisNode: 'desk' });
+  for await (const part of brain.respond(request, { signal: new AbortController().signal })) {
+    if (part.type === 'tool-call') return { name: part.call.name, input: part.call.input };
+  }
+  return undefined;
 }

@@ -91,3 +91,47 @@ export const systemInfoExamples: readonly ToolExample[] = [
   { say: 'what architecture is the processor', input: {}, field: 'arch', label: 'processor architecture' },
   { say: 'show system information', input: {} },
 ];
+
+export const dbQueryExamples: readonly ToolExample[] = [
+  { say: 'run the query {sql}', input: { sql: '{sql}' } },
+  { say: 'run the sql {sql}', input: { sql: '{sql}' } },
+  { say: 'query the database {sql}', input: { sql: '{sql}' } },
+  { say: 'query the database {database} for {sql}', input: { sql: '{sql}', database: '{database}' } },
+  { say: 'show the rows of the table {table}', input: { sql: 'SELECT * FROM {table}' } },
+  {
+    say: 'how many rows are in the table {table}',
+    input: { sql: 'SELECT count(*) AS count FROM {table}' },
+    field: 'rows.0.count',
+    label: 'rows',
+    unit: 'count',
+  },
+  {
+    say: 'count the rows of the table {table}',
+    input: { sql: 'SELECT count(*) AS count FROM {table}' },
+    field: 'rows.0.count',
+    label: 'rows',
+    unit: 'count',
+  },
+];
+
+export const dbSchemaExamples: readonly ToolExample[] = [
+  { say: 'which tables does the database have', input: {} },
+  { say: 'what tables are in the database', input: {} },
+  { say: 'show the tables of the database', input: {} },
+  { say: 'show the database schema', input: {} },
+  { say: 'list the tables of the database {database}', input: { database: '{database}' } },
+  { say: 'how many tables does the database have', input: {}, field: 'count', label: 'tables', unit: 'count' },
+  { say: 'describe the table {table}', input: { table: '{table}' } },
+  { say: 'which columns does the table {table} have', input: { table: '{table}' } },
+];
+
+export const scrapeExamples: readonly ToolExample[] = [
+  { say: 'scrape {url}', input: { url: '{url}' } },
+  { say: 'scrape the page {url}', input: { url: '{url}' } },
+  { say: 'read the article {url}', input: { url: '{url}' } },
+  { say: 'get the text of the page {url}', input: { url: '{url}' } },
+  { say: 'what is the title of the page {url}', input: { url: '{url}' }, field: 'title', label: 'title' },
+  { say: 'list the links on the page {url}', input: { url: '{url}', part: 'links' } },
+  { say: 'which links are on the page {url}', input: { url: '{url}', part: 'links' } },
+  { say: 'how many links are on the page {url}', input: { url: '{url}' }, field: 'linkCount', label: 'links', unit: 'count' },
+];

@@ -84,7 +84,13 @@ test('every example without slots is an input its tool takes, and its field is i
 
 test('what comes from outside is marked untrusted', () => {
   const untrusted = all().filter((tool) => tool.untrusted);
-  expect(untrusted.map(({ descriptor }) => descriptor.name)).toEqual(['shell_exec', 'read_file', 'list_files', 'http_get']);
+  expect(untrusted.map(({ descriptor }) => descriptor.name)).toEqual([
+    'shell_exec',
+    'read_file',
+    'list_files',
+    'http_get',
+    'scrape',
+  ]);
 });
 
 test('system_info tells what this machine is', async () => {

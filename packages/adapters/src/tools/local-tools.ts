@@ -2,9 +2,14 @@ import type { Tool } from '@skein/agent';
 import { nearestNames, SkeinError } from '@skein/protocol';
 import { z } from 'zod';
 import type { ResolveHost } from './address-policy.ts';
-import { createHttpGet, HTTP_GET_DEFAULTS } from './http-get.ts';
+import { databasesConfig } from './database/database-config.ts';
+import { HTTP_FETCH_DEFAULTS } from './http-fetch.ts';
+import { createHttpGet } from './http-get.ts';
 import { createListFiles, LIST_FILES_DEFAULTS } from './list-files.ts';
+import { mcpConfig } from './mcp/mcp-config.ts';
+import { pluginsConfig } from './plugins/plugins-config.ts';
 import { createReadFile, READ_FILE_DEFAULTS } from './read-file.ts';
+import { createScrape, SCRAPE_DEFAULTS } from './scrape/scrape.ts';
 import { createShellExec, SHELL_EXEC_DEFAULTS } from './shell-exec.ts';
 import { createSystemInfo } from './system-info.ts';
 import { createWriteFile, WRITE_FILE_DEFAULTS } from './write-file.ts';
@@ -17,7 +22,7 @@ const timeoutMs = z.int().min(1).max(3_600_000);
 export const toolsConfig = z.strictObject({
   enabled: z
     .array(z.string())
-    .default(['shell_exec', 'read_file', 'list_files', 'http_get', 'system_info'])
+    .default(['shell_exec', 'read_file', 'list_files', 'http_get', 'scrape', 'system_info'])
     .describe("The tools this node's agent has; write_file is one more. Which of them peers may call is said elsewhere."),
   root: z.string().min(1).default('.').describe('The folder tools work in and cannot leave.'),
   shell: z
@@ -66,11 +71,32 @@ export const toolsConfig = z.strictObject({
         .describe(
           'Addresses, ranges (10.1.0.0/16) and host names that are not public and may be fetched, each with or without :port.',
         ),
-      timeoutMs: z.int().min(1).max(300_000).default(HTTP_GET_DEFAULTS.timeoutMs).describe('For a whole fetch.'),
-      maxBytes: z.int().min(1_024).max(1_048_576).default(HTTP_GET_DEFAULTS.maxBytes).describe('A longer page is cut.'),
+      timeoutMs: z.int().min(1).max(300_000).default(HTTP_FETCH_DEFAULTS.timeoutMs).describe('For a whole fetch.'),
+      maxBytes: z.int().min(1_024).max(1_048_576).default(HTTP_FETCH_DEFAULTS.maxBytes).describe('A longer page is cut.'),
     })
     .prefault({})
-    .describe('http_get.'),
+    .describe('http_get, and what scrape may reach and how long it may take.'),
+  scrape: z
+    .strictObject({
+      maxBytes: z.int().min(1_024).max(4_194_304).default(SCRAPE_DEFAULTS.maxBytes).describe('Read of a page.'),
+      maxChars: z.int().min(256).max(262_144).default(SCRAPE_DEFAULTS.maxChars).describe('Text of a page that is given.'),
+      maxLinks: z.int().min(0).max(1_000).default(SCRAPE_DEFAULTS.maxLinks).describe('Links of a page that are given.'),
+    })
+    .prefault({})
+    .describe('What scrape gives of a page.'),
+  databases: databasesConfig
+    .default({})
+    .describe('Databases that db_query and db_schema work in, by name: "shop": { "url": "sqlite:./shop.db" }.'),
+  plugins: pluginsConfig
+    .default([])
+    .describe(
+      'Plug-ins besides those in the data directory, and what one of either may do: "./dice.ts", or { "path": "./mail.ts", "allow": { "network": true } }.',
+    ),
+  mcp: mcpConfig
+    .default({})
+    .describe(
+      'Servers of MCP, by the name that their tools begin with: "files": { "command": ["mcp-files", "."] }, or { "url": … }.',
+    ),
 });
 export type ToolsConfig = z.infer<typeof toolsConfig>;
 
@@ -90,6 +116,8 @@ const FACTORIES: Readonly<Record<string, (options: LocalToolsOptions) => Tool>> 
   list_files: ({ config: { root, files }, hidden }) => createListFiles({ ...files, root, hidden }),
   http_get: ({ config: { http }, resolveHost }) =>
     createHttpGet({ ...http, ...(resolveHost === undefined ? {} : { resolveHost }) }),
+  scrape: ({ config: { http, scrape }, resolveHost }) =>
+    createScrape({ ...http, ...scrape, ...(resolveHost === undefined ? {} : { resolveHost }) }),
   system_info: ({ config: { root } }) => createSystemInfo({ root }),
 };
 

@@ -15,20 +15,29 @@ export async function findMemoryLimiter(path: readonly string[] = SYSTEM_PATH): 
   return process.platform === 'linux' ? findProgram('prlimit', path) : undefined;
 }
 
+/** What is counted: all addresses a process has, or (`data`) those it can write, which leaves out what is only reserved. */
+export type CountedMemory = 'as' | 'data';
+
+const LIMIT_NAMES: Readonly<Record<CountedMemory, string>> = { as: 'Max address space', data: 'Max data size' };
+
 /**
- * Bounds each process of a command to so much address space, its user to some more processes than run now (which the
- * system does not hold against root), and core dumps to none. Without `prlimit` it changes nothing.
+ * Bounds each process of a command to so much memory, its user to some more processes than run now (which the system
+ * does not hold against root), and core dumps to none. Without `prlimit` it changes nothing.
  */
-export async function createLimiter(memoryBytes: number, path: readonly string[]): Promise<Limiter> {
+export async function createLimiter(
+  memoryBytes: number,
+  path: readonly string[],
+  counted: CountedMemory = 'as',
+): Promise<Limiter> {
   const prlimit = await findMemoryLimiter(path);
   if (prlimit === undefined) return async (file, args) => ({ file, args });
   // A limit above the hard one of this process would need a privilege.
   const hard = await readFile('/proc/self/limits', 'latin1');
-  const memory = Math.min(memoryBytes, hardLimit(hard, 'Max address space'));
+  const memory = Math.min(memoryBytes, hardLimit(hard, LIMIT_NAMES[counted]));
   const processes = hardLimit(hard, 'Max processes');
   return async (file, args) => {
     const nproc = Math.min((await countThreads()) + MORE_PROCESSES, processes);
-    return { file: prlimit, args: [`--as=${memory}`, `--nproc=${nproc}`, '--core=0', '--', file, ...args] };
+    return { file: prlimit, args: [`--${counted}=${memory}`, `--nproc=${nproc}`, '--core=0', '--', file, ...args] };
   };
 }
 

@@ -1,7 +1,5 @@
-import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { rejection, temporaryFolder, toolContext } from '../../test/tool-fixture.ts';
 import { loadToolPlugins } from './tool-plugins.ts';
@@ -26,11 +24,14 @@ describe('a plug-in', () => {
       'types.d.ts': '',
       'notes.md': '',
     });
-    const names = async (paths: string[]) => (await loadToolPlugins(paths)).map(({ descriptor }) => descriptor.name);
+    const names = async (paths: string[]) => {
+      await using plugins = await loadToolPlugins(paths);
+      return plugins.tools.map(({ descriptor }) => descriptor.name);
+    };
     expect(await names([folder.path])).toEqual(['three', 'one', 'two']);
     expect(await names([join(folder.path, 'b.ts')])).toEqual(['one', 'two']);
-    const [first] = await loadToolPlugins([folder.path]);
-    expect(await first?.run({}, toolContext())).toBe('hello from three');
+    await using plugins = await loadToolPlugins([folder.path]);
+    expect(await plugins.tools[0]?.run({}, toolContext())).toBe('hello from three');
   });
 
   test.each([
@@ -81,12 +82,7 @@ describe('a plug-in', () => {
           run: ({ sides }: { sides: number }) => sides,
         });`,
     });
-    const script = `import { loadToolPlugins } from ${JSON.stringify(join(import.meta.dirname, 'tool-plugins.ts'))};
-      const [tool] = await loadToolPlugins([${JSON.stringify(folder.path)}]);
-      console.log(JSON.stringify(await tool.run({ sides: 6 }, {})));
-      await import('@skein/agent').then(() => console.log('leaked'), () => console.log('gone again'));`;
-    const args = ['--conditions=skein-source', '--input-type=module', '--eval', script];
-    const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: folder.path });
-    expect(stdout).toBe('6\ngone again\n');
+    await using plugins = await loadToolPlugins([folder.path]);
+    expect(await plugins.tools[0]?.run({ sides: 6 }, toolContext())).toBe(6);
   });
 });

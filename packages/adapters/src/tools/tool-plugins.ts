@@ -1,46 +1,165 @@
-import { readdir, stat } from 'node:fs/promises';
-import { registerHooks } from 'node:module';
-import { join, resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Tool } from '@skein/agent';
-import { SkeinError, toolDescriptor } from '@skein/protocol';
+import { SkeinError } from '@skein/protocol';
+import type { Isolation } from '../sandbox/sandbox.ts';
+import { spawnSandboxed } from '../sandbox/spawn-sandboxed.ts';
+import { importedPackages, programPaths } from './plugins/packages.ts';
+import { Plugin, type PluginCrash } from './plugins/plugin.ts';
+import { completePlugin, type PluginConfig } from './plugins/plugins-config.ts';
 
 export interface ToolPluginsOptions {
   /** Names that are in use already. */
   readonly taken?: Iterable<string>;
+  /** Files and folders no plug-in may see, whatever it is granted around them: the node's keys, data and configuration. */
+  readonly hidden?: readonly string[];
+  /** Where what `allow.env` names is looked up. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** See `SandboxOptions`. */
+  readonly isolation?: Isolation;
+  /** Told of each failure of a plug-in that was loaded. */
+  readonly onCrash?: (crash: PluginCrash) => void;
+  /** Between 0 and 1. */
+  readonly random?: () => number;
 }
 
-/** What a plug-in imports without having it installed beside it: ours is taken. */
-const SHARED_PACKAGES = /^(@skein\/(agent|protocol)|zod)(\/|$)/;
+/** The tools of plug-ins. Dispose it to end their processes. */
+export interface ToolPlugins extends AsyncDisposable {
+  readonly tools: readonly Tool[];
+}
+
+/** Plug-ins that are started at once: each takes a processor for a while. */
+const MAX_STARTING = 4;
+const PLUGIN_LIMITS = { memoryBytes: 536_870_912, maxProcesses: 64, outputBytesPerSecond: 16_777_216 } as const;
 
 /**
- * The tools that files export: a plug-in is one .ts or .mjs file whose exports include what `defineTool` returns; a
- * path may also be a folder of them. Its code runs in this process with all its rights, so load only what you trust.
+ * The tools that files export: a plug-in is one .ts or .mjs file whose exports include what `defineTool` returns; a path
+ * may also be a folder of them. Each runs in a process of its own, which reads its own folder and the packages it imports
+ * and may do nothing else that is not allowed; of a file that is named twice, what is said first counts.
  * @throws SkeinError `not-found` for a path that does not exist, `invalid` naming the file that does not load, exports
- * no tool or a broken one, `conflict` for a name that is taken.
+ * no tool or a broken one, `conflict` for a name that is taken, and what `spawnSandboxed` raises.
  */
-export async function loadToolPlugins(paths: readonly string[], { taken = [] }: ToolPluginsOptions = {}): Promise<Tool[]> {
-  const owners = new Map<string, string>([...taken].map((name) => [name, 'this node']));
-  const tools: Tool[] = [];
-  for (const path of paths) {
-    for (const file of await pluginFiles(resolve(path))) {
-      for (const tool of await loadPlugin(file)) {
-        const { name } = tool.descriptor;
-        const owner = owners.get(name);
-        if (owner !== undefined) {
-          throw new SkeinError(`The plug-in ${file} exports a tool named ${name}, which ${owner} has already; rename one`, {
-            code: 'conflict',
-          });
-        }
-        owners.set(name, file);
-        tools.push(tool);
-      }
-    }
-  }
-  return tools;
+export async function loadToolPlugins(
+  entries: readonly (string | PluginConfig)[],
+  options: ToolPluginsOptions = {},
+): Promise<ToolPlugins> {
+  const files = await pluginFiles(entries);
+  await using started = new AsyncDisposableStack();
+  const plugins = [...files].map(([file, allow]) => ({ file, plugin: started.use(createPlugin(file, allow, options)) }));
+  const loaded = await loadAll(plugins);
+  const tools = collect(loaded, options.taken ?? []);
+  const running = started.move();
+  return { tools, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
-async function pluginFiles(path: string): Promise<string[]> {
+function createPlugin(file: string, allow: PluginConfig['allow'], options: ToolPluginsOptions): Plugin {
+  return new Plugin({
+    file,
+    spawn: (digest) => spawnPlugin(file, digest, { allow, options }),
+    onCrash: options.onCrash ?? (() => undefined),
+    monotonicMs: () => performance.now(),
+    random: options.random ?? Math.random,
+  });
+}
+
+async function spawnPlugin(
+  file: string,
+  digest: string,
+  { allow, options }: { readonly allow: PluginConfig['allow']; readonly options: ToolPluginsOptions },
+) {
+  const { network, childProcess, write } = allow;
+  const folder = dirname(file);
+  const [program, packages] = await Promise.all([programPaths(), importedPackages(file)]);
+  return await spawnSandboxed({
+    name: `The plug-in ${file}`,
+    file: process.execPath,
+    args: [...conditions(), programFile(), file, digest],
+    cwd: folder,
+    env: pickEnvironment(file, allow.env, options.environment ?? {}),
+    grants: { read: [folder, file, ...packages, ...program, ...allow.read], write, network, childProcess },
+    hidden: options.hidden ?? [],
+    limits: PLUGIN_LIMITS,
+    ...(options.isolation === undefined ? {} : { isolation: options.isolation }),
+  });
+}
+
+/** As source this runs from packages that are found by a condition; built, by none. */
+function conditions(): readonly string[] {
+  return import.meta.url.endsWith('.ts') ? ['--conditions=skein-source'] : [];
+}
+
+/** The program beside this file, as source or built. */
+function programFile(): string {
+  return fileURLToPath(
+    new URL(import.meta.url.endsWith('.ts') ? './plugins/plugin-process.ts' : './plugins/plugin-process.js', import.meta.url),
+  );
+}
+
+function pickEnvironment(
+  file: string,
+  names: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
+  return Object.fromEntries(
+    names.map((name) => {
+      const value = environment[name];
+      if (value !== undefined) return [name, value];
+      throw new SkeinError(`The plug-in ${file} is to get ${name}, which is not set; set it or take it out of allow.env`, {
+        code: 'not-found',
+      });
+    }),
+  );
+}
+
+/** Side by side, a few at a time; in the order of the files. */
+async function loadAll(plugins: readonly { readonly file: string; readonly plugin: Plugin }[]) {
+  const loaded: { readonly file: string; readonly tools: readonly Tool[] }[] = [];
+  for (let at = 0; at < plugins.length; at += MAX_STARTING) {
+    const some = plugins.slice(at, at + MAX_STARTING);
+    const settled = await Promise.allSettled(some.map(({ plugin }) => plugin.load()));
+    for (const [index, outcome] of settled.entries()) {
+      if (outcome.status === 'rejected') throw SkeinError.from(outcome.reason);
+      loaded.push({ file: some[index]?.file ?? '', tools: outcome.value });
+    }
+  }
+  return loaded;
+}
+
+function collect(
+  loaded: readonly { readonly file: string; readonly tools: readonly Tool[] }[],
+  taken: Iterable<string>,
+): Tool[] {
+  const owners = new Map<string, string>([...taken].map((name) => [name, 'this node']));
+  return loaded.flatMap(({ file, tools }) =>
+    tools.map((tool) => {
+      const { name } = tool.descriptor;
+      const owner = owners.get(name);
+      if (owner !== undefined) {
+        throw new SkeinError(`The plug-in ${file} exports a tool named ${name}, which ${owner} has already; rename one`, {
+          code: 'conflict',
+        });
+      }
+      owners.set(name, file);
+      return tool;
+    }),
+  );
+}
+
+/** Each file once, by its path with links resolved, with what it may do. */
+async function pluginFiles(entries: readonly (string | PluginConfig)[]): Promise<Map<string, PluginConfig['allow']>> {
+  const files = new Map<string, PluginConfig['allow']>();
+  for (const entry of entries) {
+    const { path, allow } = completePlugin(entry);
+    for (const file of await filesAt(resolve(path))) {
+      const real = await realpath(file);
+      if (!files.has(real)) files.set(real, allow);
+    }
+  }
+  return files;
+}
+
+async function filesAt(path: string): Promise<string[]> {
   const stats = await stat(path).catch((error: unknown) => {
     throw new SkeinError(`There is no plug-in file or folder ${path}`, { code: 'not-found', cause: error });
   });
@@ -54,68 +173,4 @@ async function pluginFiles(path: string): Promise<string[]> {
 
 function isPluginName(name: string): boolean {
   return /\.(ts|mjs)$/.test(name) && !name.endsWith('.d.ts');
-}
-
-async function loadPlugin(file: string): Promise<Tool[]> {
-  const exports = Object.entries(await importPlugin(file));
-  const tools = exports.flatMap(([name, value]) => {
-    const problem = describeProblem(value);
-    if (problem === undefined) return isTool(value) ? [value] : [];
-    throw new SkeinError(`The plug-in ${file} exports ${name}, which is no tool: ${problem}`, { code: 'invalid' });
-  });
-  if (tools.length > 0) return tools;
-  const names = exports.map(([name]) => name).join(', ');
-  throw new SkeinError(
-    `The plug-in ${file} exports no tool (${names === '' ? 'nothing at all' : names}); write: export const hello = defineTool({ … })`,
-    { code: 'invalid' },
-  );
-}
-
-async function importPlugin(file: string): Promise<Record<string, unknown>> {
-  const hooks = registerHooks({
-    resolve(specifier, context, next) {
-      try {
-        return next(specifier, context);
-      } catch (error) {
-        if (!SHARED_PACKAGES.test(specifier)) throw error;
-        return next(specifier, { ...context, parentURL: import.meta.url });
-      }
-    },
-  });
-  try {
-    const module: Record<string, unknown> = await import(pathToFileURL(file).href);
-    return module;
-  } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    throw new SkeinError(`The plug-in ${file} does not load: ${text}`, { code: 'invalid', cause: error });
-  } finally {
-    hooks.deregister();
-  }
-}
-
-/** What is wrong with an export that means to be a tool; undefined for a good one and for anything else. */
-function describeProblem(value: unknown): string | undefined {
-  if (!isObject(value)) return undefined;
-  if (!('descriptor' in value)) {
-    return 'run' in value && 'input' in value && 'description' in value ? 'wrap it in defineTool(…)' : undefined;
-  }
-  const parsed = toolDescriptor.safeParse(value.descriptor);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    return `its ${issue?.path.join('.') || 'descriptor'} is wrong (${issue?.message ?? 'invalid'})`;
-  }
-  return isTool(value) ? undefined : 'it lacks run or untrusted; make it with defineTool(…)';
-}
-
-function isTool(value: unknown): value is Tool {
-  return (
-    isObject(value) &&
-    toolDescriptor.safeParse(value.descriptor).success &&
-    typeof value.run === 'function' &&
-    typeof value.untrusted === 'boolean'
-  );
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
 }
