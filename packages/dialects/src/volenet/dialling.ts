@@ -1,0 +1,170 @@
+import { type Clock, keepConnected, untilAborted } from '@skein/mesh';
+import { abortReason, type PeerId, SkeinError } from '@skein/protocol';
+import WebSocket from 'ws';
+import type { HttpClient } from './http-client.ts';
+import type { KnownPeer } from './known-peer.ts';
+import { VOLE_DISCOVER_MS, VOLE_DISCOVERY_MS, VOLE_MESSAGE_BYTES_MAX, VOLE_POST_MS } from './limits.ts';
+
+/** A configured address where a VoleNet node is to be found. */
+export interface VoleTarget {
+  /** `http:`, `https:`, `ws:` or `wss:`; a path is kept. */
+  readonly url: string;
+  /** Whose key must answer there; without it, any that is trusted. */
+  readonly key?: PeerId;
+}
+
+/** Announcements that may fail before a peer reached over HTTP counts as gone. */
+const MISSES_MAX = 3;
+
+export interface DiallingParts {
+  readonly target: VoleTarget;
+  readonly http: HttpClient;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly ca: string | undefined;
+  /** A signed announcement, for whoever answers. */
+  readonly announce: () => string;
+  /** Verifies the answer to it and gives who it is from. @throws SkeinError. */
+  readonly receive: (answer: Buffer) => KnownPeer;
+  /** Who has this key, if it is trusted. */
+  readonly peerOf: (key: PeerId) => KnownPeer | undefined;
+  /** Takes a socket dialled to this peer; resolves with the reason when it is closed. */
+  readonly attach: (socket: WebSocket, peer: KnownPeer, address: string) => Promise<string>;
+  readonly onProblem: (error: SkeinError) => void;
+}
+
+/** Keeps one configured peer connected until the signal fires: announces this node, dials, and falls back to HTTP. */
+export function keepDialling(parts: DiallingParts, { signal }: { readonly signal: AbortSignal }): Promise<void> {
+  let known = parts.target.key;
+  const connect = async (): Promise<string> => {
+    const met = known === undefined ? undefined : parts.peerOf(known);
+    // It came by itself: there is nothing to say to it that it does not know.
+    if (met?.link.isConnected) return untilAborted(met.link.gone, signal);
+    const peer = await discover(parts, signal);
+    known = peer.link.id;
+    if (peer.link.transport === 'websocket') return untilAborted(peer.link.gone, signal);
+    const socket = await openSocket(parts, signal).catch((error: unknown) => {
+      if (signal.aborted) throw error;
+      return undefined;
+    });
+    return socket === undefined ? stayOverHttp(parts, peer, signal) : parts.attach(socket, peer, httpBase(parts.target.url));
+  };
+  return keepConnected({ connect, onProblem: parts.onProblem, clock: parts.clock, random: parts.random }, { signal });
+}
+
+/** The address of HTTP requests, without a slash at its end. */
+export function httpBase(url: string): string {
+  const { protocol, host, pathname } = new URL(url);
+  const scheme = protocol === 'wss:' || protocol === 'https:' ? 'https' : 'http';
+  return `${scheme}://${host}${pathname.replace(/\/+$/, '')}`;
+}
+
+/** Sends one message over HTTP. @throws SkeinError. */
+export async function postMessage(
+  http: HttpClient,
+  base: string,
+  options: { readonly text: string; readonly timeoutMs: number; readonly signal: AbortSignal },
+): Promise<Buffer> {
+  const { text, timeoutMs, signal } = options;
+  const { status, body } = await http.ask(`${base}/volenet/message`, { method: 'POST', body: text, timeoutMs, signal });
+  if (status === 200) return body;
+  if (status === 429) throw new SkeinError(`${base} takes no more messages now`, { code: 'busy', retryAfterMs: 1_000 });
+  if (status === 401) {
+    throw new SkeinError(`${base} does not know this node’s key, or the clocks differ by more than a minute`, {
+      code: 'unauthenticated',
+    });
+  }
+  throw new SkeinError(`${base} answered ${status} to a message`, { code: 'unavailable' });
+}
+
+async function discover(parts: DiallingParts, signal: AbortSignal): Promise<KnownPeer> {
+  const { http, target } = parts;
+  const base = httpBase(target.url);
+  const health = await http.ask(`${base}/health`, { method: 'GET', timeoutMs: VOLE_POST_MS, signal });
+  if (health.status < 200 || health.status > 299) {
+    throw new SkeinError(`${base}/health answered ${health.status}: no VoleNet node is there`, { code: 'unavailable' });
+  }
+  const answer = await postMessage(http, base, { text: parts.announce(), timeoutMs: VOLE_DISCOVER_MS, signal });
+  const peer = parts.receive(answer);
+  if (target.key === undefined || target.key === peer.link.id) return peer;
+  throw new SkeinError(`Another key than the configured one answers at ${base}; nothing is sent there`, {
+    code: 'unauthenticated',
+  });
+}
+
+/** A socket to the configured address, never to one that was announced. */
+function openSocket({ target, ca, clock }: DiallingParts, signal: AbortSignal): Promise<WebSocket> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) throw abortReason(signal);
+    const socket = new WebSocket(httpBase(target.url).replace(/^http/, 'ws'), {
+      perMessageDeflate: false,
+      // One message, then whatever else waits: checking signatures takes long, and one peer must not hold up the others.
+      allowSynchronousEvents: false,
+      maxPayload: VOLE_MESSAGE_BYTES_MAX,
+      followRedirects: false,
+      ...(ca === undefined ? {} : { ca }),
+    });
+    const abort = () => fail(abortReason(signal));
+    const late = () => fail(new SkeinError('The WebSocket was not opened in time', { code: 'deadline-exceeded' }));
+    const releaseTimer = clock.after(VOLE_DISCOVER_MS, late);
+    const release = () => {
+      releaseTimer();
+      signal.removeEventListener('abort', abort);
+    };
+    const fail = (error: SkeinError) => {
+      release();
+      reject(error);
+      socket.terminate();
+    };
+    signal.addEventListener('abort', abort, { once: true });
+    socket.on('error', (cause) => fail(new SkeinError(cause.message, { code: 'unavailable', cause })));
+    socket.once('open', () => {
+      release();
+      // Nothing is read before somebody listens.
+      socket.pause();
+      resolve(socket);
+    });
+  });
+}
+
+/** No WebSocket could be had: asks anew every quarter of a minute, tries for a socket each time, and says when it is gone. */
+async function stayOverHttp(parts: DiallingParts, peer: KnownPeer, signal: AbortSignal): Promise<string> {
+  const base = httpBase(parts.target.url);
+  peer.link.reachableOverHttp(base);
+  let problem = 'the connection ended';
+  try {
+    for (let misses = 0; misses < MISSES_MAX; ) {
+      await pause(parts, signal);
+      if (peer.link.transport === 'websocket') return await untilAborted(peer.link.gone, signal);
+      try {
+        if ((await discover(parts, signal)) !== peer) return 'another key answers there now';
+        misses = 0;
+      } catch (error) {
+        if (signal.aborted) throw error;
+        problem = SkeinError.from(error).message;
+        misses += 1;
+        continue;
+      }
+      const socket = await openSocket(parts, signal).catch(() => undefined);
+      if (socket !== undefined) return await parts.attach(socket, peer, base);
+    }
+    return problem;
+  } finally {
+    peer.link.unreachableOverHttp(problem);
+  }
+}
+
+/** Between half and one and a half of the usual time, so that nodes that started together do not stay together. */
+function pause({ clock, random }: DiallingParts, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      release();
+      reject(abortReason(signal));
+    };
+    const release = clock.after(VOLE_DISCOVERY_MS * (0.5 + random()), () => {
+      signal.removeEventListener('abort', abort);
+      resolve();
+    });
+    signal.addEventListener('abort', abort, { once: true });
+  });
+}

@@ -1,0 +1,183 @@
+import { ERROR_CODES, SkeinError } from '@skein/protocol';
+import { z } from 'zod';
+import { sealedBox } from './seal.ts';
+
+const label = z.string().max(200);
+const reference = z.string().min(1).max(128);
+const longText = z.string().max(400_000);
+const epochMs = z.number();
+
+/** What a node says of itself. Claims, but for the key line, which must be the sender's. */
+const announcement = z.object({
+  name: label,
+  publicKey: z.string().max(8_000),
+  endpoint: z.string().max(500).catch(''),
+  capabilities: z.array(label).max(1_000).catch([]),
+  role: z.enum(['coordinator', 'worker', 'peer']).catch('peer'),
+  version: z.string().max(50).catch('unknown'),
+  xPublicKey: z.string().max(200).optional().catch(undefined),
+  mlkemPublicKey: z.string().max(4_000).optional().catch(undefined),
+  /** Ours alone: says that the sender echoes pings, and takes as many messages as we do. */
+  software: z.string().max(100).optional().catch(undefined),
+});
+export type Announcement = z.infer<typeof announcement>;
+
+/** One offered tool. `input` and `effect` are ours alone; VoleNet sends no schemas. */
+export const toolEntry = z.object({
+  name: z.string().max(200),
+  description: z.string().max(20_000).catch(''),
+  input: z.record(z.string(), z.json()).optional().catch(undefined),
+  effect: z.enum(['read', 'transactional', 'idempotent', 'at-most-once']).optional().catch(undefined),
+});
+export type ToolEntry = z.infer<typeof toolEntry>;
+
+const memoryEntry = z.object({
+  file: label.min(1),
+  source: label.catch(''),
+  content: longText.min(1),
+  mode: z.enum(['overwrite', 'append']),
+  timestamp: epochMs,
+  version: z.number().catch(1),
+});
+/** One write to a memory. Whose it is says the signature, not the entry. */
+export type VoleMemoryEntry = z.infer<typeof memoryEntry>;
+
+const memoryHit = z.object({
+  file: z.string().max(500),
+  source: label.catch(''),
+  score: z.number().catch(0),
+  snippet: z.string().max(10_000),
+});
+export type VoleMemoryHit = z.infer<typeof memoryHit>;
+
+const memoryQuery = z.object({
+  query: z.string().min(1).max(10_000),
+  source: label.optional().catch(undefined),
+  limit: z.int().min(1).max(100).catch(10),
+  requestId: reference,
+});
+export type VoleMemoryQuery = z.infer<typeof memoryQuery>;
+
+const sessionEntry = z.object({
+  // A name, never a path: some keep a folder for each.
+  sessionId: z
+    .string()
+    .max(128)
+    .regex(/^(?!\.+$)[^/\\\p{Cc}]+$/u),
+  role: z.enum(['user', 'brain']),
+  content: longText.min(1),
+  timestamp: epochMs,
+});
+/** One turn of a conversation. */
+export type VoleSessionEntry = z.infer<typeof sessionEntry>;
+
+const task = z.object({
+  taskId: reference,
+  input: z.string().min(1).max(100_000),
+  maxIterations: z.int().min(1).max(1_000).optional().catch(undefined),
+  agentProfile: label.optional().catch(undefined),
+  context: longText.optional().catch(undefined),
+  /** Not empty: this is somebody talking, under this name, and no order. */
+  fromName: label.optional().catch(undefined),
+});
+export type VoleTask = z.infer<typeof task>;
+
+/** How a delegated task ended. */
+const taskEnd = z.object({
+  taskId: reference,
+  status: z.enum(['completed', 'failed', 'cancelled']),
+  result: longText.optional(),
+  error: z.string().max(20_000).optional(),
+});
+export type VoleTaskEnd = z.infer<typeof taskEnd>;
+
+interface Row {
+  readonly payload: z.ZodType;
+  /** May be addressed to everybody: then any holder can pass it on while it is fresh, so it must say nothing to one alone. */
+  readonly broadcast?: true;
+  /** Travels as it is, also between those who seal. */
+  readonly open?: true;
+}
+
+const nothing = z.unknown().transform(() => ({}));
+
+/** The one table of what is spoken. */
+const ROWS = {
+  ping: { payload: z.object({ timestamp: epochMs.catch(0) }).catch({ timestamp: 0 }), open: true },
+  pong: {
+    payload: z.object({ timestamp: epochMs.catch(0), echo: reference.optional().catch(undefined) }).catch({ timestamp: 0 }),
+    open: true,
+  },
+  discover: { payload: announcement, broadcast: true, open: true },
+  'discover:response': { payload: announcement, open: true },
+  'tool:list': { payload: nothing },
+  'tool:list:response': { payload: z.array(z.unknown()).max(4_096) },
+  'tool:call': { payload: z.object({ callId: reference, toolName: z.string().max(200), params: z.unknown().optional() }) },
+  'tool:result': {
+    payload: z.object({
+      callId: reference,
+      success: z.boolean(),
+      output: z.unknown().optional(),
+      error: z.string().max(20_000).optional().catch(undefined),
+      /** Ours alone: what kind of error it is. */
+      code: z.enum(ERROR_CODES).optional().catch(undefined),
+      retryAfterMs: z.number().nonnegative().optional().catch(undefined),
+    }),
+  },
+  'task:delegate': { payload: task },
+  'task:result': { payload: taskEnd },
+  'task:status': { payload: nothing },
+  'memory:sync': { payload: memoryEntry, broadcast: true },
+  'memory:search': { payload: memoryQuery, broadcast: true },
+  'memory:results': { payload: z.object({ requestId: reference, results: z.array(memoryHit).max(1_000) }) },
+  'session:sync': { payload: sessionEntry, broadcast: true },
+  'leader:heartbeat': { payload: nothing, broadcast: true, open: true },
+  'leader:claim': { payload: nothing, broadcast: true, open: true },
+  'leader:ack': { payload: z.object({ accepted: z.boolean() }), open: true },
+  'chat:message': { payload: z.object({ text: z.string().min(1).max(100_000), fromName: label.catch('') }) },
+  'sealed:direct': { payload: z.object({ box: sealedBox }), open: true },
+} as const satisfies Record<string, Row>;
+
+/** A kind of message this node speaks. */
+export type VoleType = keyof typeof ROWS;
+/** What a message of one kind holds. */
+export type VolePayload<T extends VoleType> = z.infer<(typeof ROWS)[T]['payload']>;
+/** A payload with its kind. */
+export type VoleBody = { [T in VoleType]: { readonly type: T; readonly payload: VolePayload<T> } }[VoleType];
+
+/** Kinds that exist and are not spoken here: relaying, files, an authentication nobody sends. */
+const UNSPOKEN = /^(?:auth:|relay:|file:|sealed$|roster$)/;
+
+/** True for a kind of message this node speaks. */
+function isVoleType(type: string): type is VoleType {
+  return Object.hasOwn(ROWS, type);
+}
+
+/** True when a message of this kind may be addressed to everybody. */
+export function mayBroadcast(type: string): boolean {
+  if (!isVoleType(type)) return false;
+  const row: Row = ROWS[type];
+  return row.broadcast === true;
+}
+
+/** True when a message of this kind is sealed for those who can open it. */
+export function isSealable(type: VoleType): boolean {
+  const row: Row = ROWS[type];
+  return row.open !== true;
+}
+
+/** @throws SkeinError `unsupported` for a kind that is not spoken, `invalid` for a payload that does not fit. */
+export function parseBody(type: string, payload: unknown): VoleBody {
+  if (!isVoleType(type)) {
+    const known = UNSPOKEN.test(type) ? 'is not spoken here' : 'does not exist';
+    throw new SkeinError(`The kind of message "${type.slice(0, 60)}" ${known}`, { code: 'unsupported' });
+  }
+  const parsed = ROWS[type].payload.safeParse(payload);
+  if (!parsed.success) {
+    throw new SkeinError(`The payload of ${type} does not fit: ${z.prettifyError(parsed.error).slice(0, 500)}`, {
+      code: 'invalid',
+    });
+  }
+  // Proven: the row of this type parsed it.
+  return { type, payload: parsed.data } as VoleBody;
+}

@@ -1,0 +1,118 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createIdentity, type SkeinError } from '@skein/protocol';
+import { describe, expect, it } from 'vitest';
+import { ReplayGuard, ReplayWindow } from './replay.ts';
+
+const START = 1_700_000_000_000;
+
+function folder() {
+  const directory = mkdtempSync(path.join(tmpdir(), 'vole-replay-'));
+  const errors: SkeinError[] = [];
+  let nowMs = START;
+  const clock = { now: () => nowMs, monotonicMs: () => nowMs - START };
+  return {
+    errors,
+    file: path.join(directory, 'vole-replay.json'),
+    guard: () => new ReplayGuard({ directory, clock, onError: (error) => errors.push(error) }),
+    pass: (ms: number) => {
+      nowMs += ms;
+    },
+    [Symbol.dispose]: () => rmSync(directory, { recursive: true, force: true }),
+  };
+}
+
+const peer = createIdentity().id;
+const other = createIdentity().id;
+
+describe('a message that came before', () => {
+  it('is refused for as long as it is fresh, from its sender only', () => {
+    using at = folder();
+    const guard = at.guard();
+    expect(guard.accept(peer, 'm1', START + 1)).toBe(true);
+    expect(guard.accept(other, 'm1', START + 1)).toBe(true);
+    for (let seconds = 0; seconds < 65; seconds += 1) {
+      at.pass(1_000);
+      expect(guard.accept(peer, 'm1', START + 1)).toBe(false);
+      guard.accept(peer, `later ${seconds}`, START + 1 + seconds * 1_000);
+    }
+  });
+
+  it('is refused after an orderly restart, and what is newer is heard at once', () => {
+    using at = folder();
+    const before = at.guard();
+    expect(before.accept(peer, 'm1', START + 1)).toBe(true);
+    before.close();
+    at.pass(700);
+    const after = at.guard();
+    expect(after.accept(peer, 'm1', START + 1)).toBe(false);
+    expect(after.accept(peer, 'm2', START + 2)).toBe(true);
+  });
+
+  it('is refused after a crash at any time, and what is newer is heard within 10 s', () => {
+    for (const heardMs of [0, 3_000, 9_999, 10_001, 25_000]) {
+      using at = folder();
+      const before = at.guard();
+      before.accept(peer, 'first', START);
+      at.pass(heardMs);
+      expect(before.accept(peer, 'last', START + heardMs)).toBe(true);
+      const after = at.guard();
+      expect(after.accept(peer, 'first', START)).toBe(false);
+      expect(after.accept(peer, 'last', START + heardMs)).toBe(false);
+      expect(after.accept(peer, 'new', START + heardMs + 10_001)).toBe(true);
+    }
+  });
+
+  it('costs a write to the disk only now and then', () => {
+    using at = folder();
+    const guard = at.guard();
+    guard.accept(peer, 'm0', START);
+    const written = readFileSync(at.file, 'utf8');
+    for (let n = 1; n <= 9_000; n += 1_000) guard.accept(peer, `m${n}`, START + n);
+    expect(readFileSync(at.file, 'utf8')).toBe(written);
+  });
+
+  it('is refused after a restart also from a peer whose clock is behind, which is not shut out for that', () => {
+    using at = folder();
+    const before = at.guard();
+    // What came stamped before the first start was heard never; later on 40 s behind is as good as any.
+    at.pass(50_000);
+    expect(before.accept(peer, 'm1', START + 10_000)).toBe(true);
+    before.close();
+    const after = at.guard();
+    expect(after.accept(peer, 'm1', START + 10_000)).toBe(false);
+    expect(after.accept(peer, 'm2', START + 10_001)).toBe(true);
+  });
+
+  it('is refused when the file was lost or damaged, and that is said', () => {
+    using at = folder();
+    const before = at.guard();
+    before.accept(peer, 'm1', START + 5);
+    at.pass(10);
+    writeFileSync(at.file, '{"damaged', { mode: 0o600 });
+    expect(at.guard().accept(peer, 'm1', START + 5)).toBe(false);
+    expect(at.errors.map(({ code }) => code)).toEqual(['corrupt']);
+    rmSync(at.file);
+    expect(at.guard().accept(peer, 'm1', START + 5)).toBe(false);
+  });
+
+  it('does not shut everybody out when the clock was an hour ahead', () => {
+    using at = folder();
+    const before = at.guard();
+    before.accept(peer, 'm1', START + 3_600_000);
+    before.close();
+    expect(at.guard().accept(peer, 'm2', START + 16_000)).toBe(true);
+  });
+});
+
+describe('the window of one peer', () => {
+  it('keeps its bound by refusing what it let go of, never by hearing it twice', () => {
+    const window = new ReplayWindow({ floorMs: 0, monotonicMs: 0 });
+    const count = 200_000;
+    let accepted = 0;
+    for (let n = 1; n <= count; n += 1) accepted += window.accept(`m${n}`, n, 0) ? 1 : 0;
+    expect(accepted).toBe(count);
+    for (let n = 1; n <= count; n += 997) expect(window.accept(`m${n}`, n, 0)).toBe(false);
+  });
+});
