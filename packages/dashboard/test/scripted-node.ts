@@ -91,6 +91,11 @@ export function peer(name: string, number: number, change: Partial<PeerStatus> =
     latencyMs: 0.8 + number,
     lastSeenAtMs: status.startedAtMs,
     tools: toolsOf(name),
+    dialect: 'skein',
+    transport: 'websocket',
+    notProtected: [],
+    brain: null,
+    load: null,
     problem: null,
     ...change,
   };

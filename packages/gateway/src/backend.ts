@@ -1,5 +1,5 @@
 import type { AgentEvent, OfferedTool } from '@skein/agent';
-import type { Json, PeerId } from '@skein/protocol';
+import type { Json, NodeLoad, PeerId, TaskEvent, TaskOutcome, TaskPriority, TaskState } from '@skein/protocol';
 
 /** What a node says of itself. */
 export interface NodeStatus {
@@ -24,6 +24,16 @@ export interface PeerStatus {
   readonly latencyMs: number | null;
   readonly lastSeenAtMs: number | null;
   readonly tools: readonly OfferedTool[];
+  /** Which protocol it speaks. */
+  readonly dialect: 'skein' | 'volenet';
+  /** What carries the session; null while there is none. */
+  readonly transport: 'websocket' | 'http' | null;
+  /** What its protocol cannot give, in words; empty for our own. */
+  readonly notProtected: readonly string[];
+  /** The brain it lets this node use, as it says. */
+  readonly brain: string | null;
+  /** How busy it is, as it says. */
+  readonly load: NodeLoad | null;
   /** Why it is not connected, in words a person can act on. */
   readonly problem: string | null;
 }
@@ -32,6 +42,68 @@ export interface SessionSummary {
   readonly id: string;
   readonly title: string;
   readonly updatedAtMs: number;
+}
+
+/** A node, by its proven id and its label. */
+export interface NodeName {
+  readonly id: PeerId;
+  readonly name: string;
+}
+
+/** Work this node accepted, as it is listed. */
+export interface TaskSummary {
+  readonly id: string;
+  /** Who gave it to this node; null for what was asked here. */
+  readonly origin: NodeName | null;
+  /** Who has it; null for this node. */
+  readonly owner: NodeName | null;
+  readonly state: TaskState;
+  readonly attempt: number;
+  /** The first characters of its text. */
+  readonly title: string;
+  readonly session: string;
+  readonly priority: TaskPriority;
+  readonly acceptedAtMs: number;
+  readonly updatedAtMs: number;
+  readonly deadlineAtMs: number;
+  readonly tokens: number;
+}
+
+/** A task with what was done of it. */
+export interface TaskDetail extends TaskSummary {
+  readonly steps: readonly { readonly atMs: number; readonly attempt: number; readonly event: TaskEvent }[];
+  /** How it ended; null while it has not. */
+  readonly outcome: TaskOutcome | null;
+}
+
+/** Who leads, as this node knows. */
+export interface LeaderStatus {
+  readonly mode: 'auto' | 'forced' | 'quorum';
+  readonly leader: NodeName | null;
+  readonly isMe: boolean;
+  readonly term: number;
+  readonly voters: readonly NodeName[];
+  /** True where a partition can have two leaders. */
+  readonly bestEffort: boolean;
+  /** What a person should know of it, in words. */
+  readonly note: string;
+}
+
+/** Work that comes round by itself. */
+export interface ScheduleStatus {
+  readonly name: string;
+  /** The expression or interval, as it is written. */
+  readonly when: string;
+  readonly nextAtMs: number | null;
+  readonly lastAtMs: number | null;
+}
+
+/** This node among the others. */
+export interface NetStatus {
+  readonly load: NodeLoad;
+  /** Null where nobody is to lead: the network is off. */
+  readonly leader: LeaderStatus | null;
+  readonly schedules: readonly ScheduleStatus[];
 }
 
 /** What happens on a node, for whoever watches. */
@@ -55,6 +127,9 @@ export type NodeEvent = { readonly atMs: number } & (
       readonly ok: boolean;
       readonly ms: number;
     }
+  | { readonly type: 'chat-message'; readonly id: PeerId; readonly name: string; readonly text: string }
+  | { readonly type: 'leader-changed'; readonly leader: NodeName | null; readonly term: number }
+  | { readonly type: 'task-ended'; readonly id: string; readonly state: TaskState; readonly title: string }
   | { readonly type: 'config-reloaded'; readonly applied: readonly string[]; readonly needRestart: readonly string[] }
   | { readonly type: 'config-rejected'; readonly problem: string }
 );
@@ -73,16 +148,30 @@ export interface GatewayBackend {
    * A failure is the last event, `error`; only an abort throws.
    */
   ask(
-    request: { readonly text: string; readonly sessionId: string; readonly interactive: boolean },
+    request: {
+      readonly text: string;
+      readonly sessionId: string;
+      readonly interactive: boolean;
+      readonly priority?: TaskPriority;
+    },
     options: { readonly signal: AbortSignal },
   ): AsyncIterable<AgentEvent>;
   /** False when nothing with this id is waiting. */
-  confirm(id: string, approve: boolean): boolean;
+  confirm(id: string, approve: boolean): boolean | Promise<boolean>;
   /** @throws SkeinError `not-found`, `invalid`, `denied` and whatever the tool raises. */
   callTool(
     request: { readonly name: string; readonly input: unknown },
     options: { readonly signal: AbortSignal; readonly onDelta?: (delta: string) => void },
   ): Promise<Json>;
+  /** The latest first. */
+  tasks(): readonly TaskSummary[];
+  /** @throws SkeinError `not-found`, `invalid` when the beginning of an id fits several. */
+  task(id: string): TaskDetail;
+  /** Ends a task, wherever it runs, and resolves with its state then. @throws SkeinError `not-found`, `invalid`. */
+  cancelTask(id: string): Promise<TaskState>;
+  /** Has a task that failed, was canceled or is unknown run once more. @throws SkeinError `not-found`, `invalid`, `conflict`, `busy`. */
+  retryTask(id: string): Promise<TaskState>;
+  net(): NetStatus;
   /** From now on; a slow reader loses the oldest beyond 1,000. */
   events(options: { readonly signal: AbortSignal }): AsyncIterable<NodeEvent>;
 }

@@ -1,7 +1,7 @@
 import type { AgentEvent, OfferedTool } from '@skein/agent';
-import { type Json, SkeinError } from '@skein/protocol';
+import { type Json, SkeinError, type TaskState } from '@skein/protocol';
 import type { z } from 'zod';
-import type { NodeEvent, NodeStatus, PeerStatus, SessionSummary } from './backend.ts';
+import type { NetStatus, NodeEvent, NodeStatus, PeerStatus, SessionSummary, TaskDetail, TaskSummary } from './backend.ts';
 import type { AskRequest } from './requests.ts';
 import {
   askLine,
@@ -10,10 +10,14 @@ import {
   eventLine,
   type Heartbeat,
   historyAnswer,
+  netStatus,
   nodeStatus,
   peersAnswer,
   publicError,
   sessionsAnswer,
+  taskDetail,
+  taskStateAnswer,
+  tasksAnswer,
   toolsAnswer,
 } from './responses.ts';
 
@@ -49,6 +53,12 @@ export interface GatewayClient {
     request: { readonly name: string; readonly input: Readonly<Record<string, Json>> },
     options?: Waiting & { readonly onDelta?: (delta: string) => void },
   ): Promise<Json>;
+  tasks(options?: Waiting): Promise<readonly TaskSummary[]>;
+  /** By its id, or a beginning that no other has. */
+  task(id: string, options?: Waiting): Promise<TaskDetail>;
+  cancelTask(id: string, options?: Waiting): Promise<TaskState>;
+  retryTask(id: string, options?: Waiting): Promise<TaskState>;
+  net(options?: Waiting): Promise<NetStatus>;
   /** From now on; ends with `unavailable` when the node is gone. */
   events(options?: Waiting): AsyncIterable<NodeEvent>;
 }
@@ -118,6 +128,11 @@ export function createGatewayClient(parts: GatewayClientParts): GatewayClient {
     }
   }
 
+  const changeTask = async (id: string, verb: 'cancel' | 'retry', options: Waiting = {}): Promise<TaskState> => {
+    const response = await send(`/api/tasks/${encodeURIComponent(id)}/${verb}`, {}, options);
+    return parseAnswer(taskStateAnswer, await bodyOf(response)).state;
+  };
+
   return {
     status: (options) => get('/api/status', nodeStatus, options),
     peers: async (options) => (await get('/api/peers', peersAnswer, options)).peers,
@@ -153,6 +168,11 @@ export function createGatewayClient(parts: GatewayClientParts): GatewayClient {
       }
       throw goneMidway(parts.baseUrl);
     },
+    tasks: async (options) => (await get('/api/tasks', tasksAnswer, options)).tasks,
+    task: (id, options) => get(`/api/tasks/${encodeURIComponent(id)}`, taskDetail, options),
+    cancelTask: (id, options) => changeTask(id, 'cancel', options),
+    retryTask: (id, options) => changeTask(id, 'retry', options),
+    net: (options) => get('/api/net', netStatus, options),
     async *events(options = {}) {
       yield* lines(eventLine, { path: '/api/events' }, options);
       throw goneMidway(parts.baseUrl);

@@ -14,7 +14,7 @@ import { GATEWAY_LIMITS, type GatewayLimits } from './limits.ts';
 import { LineStream } from './line-stream.ts';
 import { OpenStreams } from './open-streams.ts';
 import { PAGE_HEADERS } from './page-headers.ts';
-import { askRequest, callRequest, confirmRequest } from './requests.ts';
+import { askRequest, callRequest, confirmRequest, emptyRequest } from './requests.ts';
 import { foreignOrigin, hostNameOf } from './same-origin.ts';
 import { createTokenCheck } from './token.ts';
 
@@ -98,6 +98,18 @@ export function createGateway(parts: GatewayParts): Gateway {
     const id = context.req.param('id') ?? '';
     return { id, messages: backend.history(id) };
   });
+  json('/api/net', () => backend.net());
+  json('/api/tasks', () => ({ tasks: backend.tasks() }));
+  json('/api/tasks/:id', (context) => backend.task(context.req.param('id') ?? ''));
+  for (const [verb, change] of [
+    ['cancel', (id: string) => backend.cancelTask(id)],
+    ['retry', (id: string) => backend.retryTask(id)],
+  ] as const) {
+    post(`/api/tasks/:id/${verb}`, async (context) => {
+      await readJsonBody(context.req.raw, emptyRequest, limits);
+      return context.json({ state: await change(context.req.param('id') ?? '') });
+    });
+  }
   post('/api/ask', async (context) => {
     const request = await readJsonBody(context.req.raw, askRequest, limits);
     const turn = { sessionId: randomUUID(), ...request };
@@ -105,7 +117,7 @@ export function createGateway(parts: GatewayParts): Gateway {
   });
   post('/api/confirm', async (context) => {
     const { id, approve } = await readJsonBody(context.req.raw, confirmRequest, limits);
-    if (!backend.confirm(id, approve)) {
+    if (!(await backend.confirm(id, approve))) {
       throw new SkeinError(`Nothing with the id "${id}" waits to be confirmed; it may have been answered or stopped`, {
         code: 'not-found',
       });

@@ -1,3 +1,4 @@
+import { taskPriority } from '@skein/protocol';
 import { z } from 'zod';
 
 /** A session's id as clients may name it. Channels make their own, so only control characters are refused. */
@@ -8,6 +9,7 @@ export const askRequest = z.strictObject({
   text: z.string().trim().min(1).max(100_000),
   sessionId: sessionId.exactOptional(),
   interactive: z.boolean().default(false),
+  priority: taskPriority.exactOptional(),
 });
 export type AskRequest = z.input<typeof askRequest>;
 
@@ -19,3 +21,6 @@ export const callRequest = z.strictObject({
   name: z.string().min(1).max(200),
   input: z.record(z.string(), z.json()).default({}),
 });
+
+/** Body of POST /api/tasks/:id/cancel and /retry: they say everything in their path. */
+export const emptyRequest = z.strictObject({});

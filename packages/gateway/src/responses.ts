@@ -1,7 +1,16 @@
 import type { AgentEvent } from '@skein/agent';
-import { ERROR_CODES, parsePeerId, toolDescriptor } from '@skein/protocol';
+import {
+  ERROR_CODES,
+  nodeLoad,
+  parsePeerId,
+  taskEvent,
+  taskOutcome,
+  taskPriority,
+  taskState,
+  toolDescriptor,
+} from '@skein/protocol';
 import { z } from 'zod';
-import type { NodeEvent, NodeStatus, PeerStatus } from './backend.ts';
+import type { NetStatus, NodeEvent, NodeStatus, PeerStatus, TaskDetail, TaskSummary } from './backend.ts';
 import type { CallEvent } from './call-events.ts';
 
 const peerId = z.string().transform((text) => parsePeerId(text));
@@ -37,7 +46,60 @@ const peerStatus: z.ZodType<PeerStatus> = z.object({
   latencyMs: z.number().nullable(),
   lastSeenAtMs: z.number().nullable(),
   tools: z.array(offeredTool),
+  dialect: z.enum(['skein', 'volenet']),
+  transport: z.enum(['websocket', 'http']).nullable(),
+  notProtected: names,
+  brain: label,
+  load: nodeLoad.nullable(),
   problem: label,
+});
+
+const nodeLabel = z.object({ id: peerId, name: z.string() });
+
+const taskFields = {
+  id: z.string(),
+  origin: nodeLabel.nullable(),
+  owner: nodeLabel.nullable(),
+  state: taskState,
+  attempt: z.number(),
+  title: z.string(),
+  session: z.string(),
+  priority: taskPriority,
+  acceptedAtMs: z.number(),
+  updatedAtMs: z.number(),
+  deadlineAtMs: z.number(),
+  tokens: z.number(),
+};
+const taskSummary: z.ZodType<TaskSummary> = z.object(taskFields);
+export const taskDetail: z.ZodType<TaskDetail> = z.object({
+  ...taskFields,
+  steps: z.array(z.object({ atMs: z.number(), attempt: z.number(), event: taskEvent })),
+  outcome: taskOutcome.nullable(),
+});
+export const tasksAnswer = z.object({ tasks: z.array(taskSummary) });
+export const taskStateAnswer = z.object({ state: taskState });
+
+export const netStatus: z.ZodType<NetStatus> = z.object({
+  load: nodeLoad,
+  leader: z
+    .object({
+      mode: z.enum(['auto', 'forced', 'quorum']),
+      leader: nodeLabel.nullable(),
+      isMe: z.boolean(),
+      term: z.number(),
+      voters: z.array(nodeLabel),
+      bestEffort: z.boolean(),
+      note: z.string(),
+    })
+    .nullable(),
+  schedules: z.array(
+    z.object({
+      name: z.string(),
+      when: z.string(),
+      nextAtMs: z.number().nullable(),
+      lastAtMs: z.number().nullable(),
+    }),
+  ),
 });
 
 export const peersAnswer = z.object({ peers: z.array(peerStatus) });
@@ -93,6 +155,9 @@ export const eventLine: z.ZodType<NodeEvent | Heartbeat> = z.discriminatedUnion(
   z.object({ type: z.literal('peer-problem'), ...peer, id: peerId.nullable(), problem: z.string() }),
   z.object({ type: z.literal('tools-changed'), ...peer, added: names, removed: names, redefined: names }),
   z.object({ type: z.literal('tool-served'), ...peer, tool: z.string(), ok: z.boolean(), ms: z.number() }),
+  z.object({ type: z.literal('chat-message'), ...peer, text: z.string() }),
+  z.object({ type: z.literal('leader-changed'), atMs: z.number(), leader: nodeLabel.nullable(), term: z.number() }),
+  z.object({ type: z.literal('task-ended'), atMs: z.number(), id: z.string(), state: taskState, title: z.string() }),
   z.object({ type: z.literal('config-reloaded'), atMs: z.number(), applied: names, needRestart: names }),
   z.object({ type: z.literal('config-rejected'), atMs: z.number(), problem: z.string() }),
 ]);

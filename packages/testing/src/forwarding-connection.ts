@@ -12,6 +12,10 @@ export class ForwardingConnection implements Connection {
     return this.inner.remoteAddress;
   }
 
+  get transport(): Connection['transport'] {
+    return this.inner.transport;
+  }
+
   get arrived(): number {
     return this.inner.arrived;
   }

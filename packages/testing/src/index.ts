@@ -1,4 +1,5 @@
 export * from './browser.ts';
+export * from './buffering-proxy.ts';
 export * from './chaos-proxy.ts';
 export * from './forwarding-connection.ts';
 export * from './llm-server/script.ts';
@@ -6,6 +7,10 @@ export * from './llm-server/server.ts';
 export * from './man-in-the-middle.ts';
 export * from './network.ts';
 export * from './scripted-backend.ts';
+export * from './seeded.ts';
+export * from './self-signed-certificate.ts';
 export * from './small-disk.ts';
+export * from './spec-vole.ts';
 export * from './transport-suite.ts';
 export * from './virtual-clock.ts';
+export * from './waiter.ts';

@@ -1,6 +1,15 @@
 import type { AgentEvent, OfferedTool } from '@skein/agent';
-import type { GatewayBackend, NodeEvent, NodeStatus, PeerStatus, SessionSummary } from '@skein/gateway';
-import { type Json, SkeinError } from '@skein/protocol';
+import type {
+  GatewayBackend,
+  NetStatus,
+  NodeEvent,
+  NodeStatus,
+  PeerStatus,
+  SessionSummary,
+  TaskDetail,
+  TaskSummary,
+} from '@skein/gateway';
+import { type Json, SkeinError, type TaskState } from '@skein/protocol';
 
 type AskOptions = Parameters<GatewayBackend['ask']>;
 type CallOptions = Parameters<GatewayBackend['callTool']>;
@@ -19,6 +28,8 @@ export interface ScriptedBackendParts {
   readonly tools?: readonly OfferedTool[];
   readonly sessions?: readonly SessionSummary[];
   readonly history?: Readonly<Record<string, ReturnType<GatewayBackend['history']>>>;
+  readonly tasks?: readonly TaskDetail[];
+  readonly net?: NetStatus;
   readonly ask?: (turn: ScriptedTurn) => AsyncIterable<AgentEvent>;
   readonly callTool?: (request: CallOptions[0], options: CallOptions[1]) => Promise<Json>;
 }
@@ -35,11 +46,13 @@ export class ScriptedBackend implements GatewayBackend {
   readonly #watchers = new Set<Watcher>();
   #peers: readonly PeerStatus[];
   #tools: readonly OfferedTool[];
+  #tasks: readonly TaskDetail[];
 
   constructor(parts: ScriptedBackendParts) {
     this.#parts = parts;
     this.#peers = parts.peers ?? [];
     this.#tools = parts.tools ?? [];
+    this.#tasks = parts.tasks ?? [];
   }
 
   status(): NodeStatus {
@@ -83,6 +96,28 @@ export class ScriptedBackend implements GatewayBackend {
     return await this.#parts.callTool(request, options);
   }
 
+  tasks(): readonly TaskSummary[] {
+    return this.#tasks.map(({ steps: _steps, outcome: _outcome, ...summary }) => summary);
+  }
+
+  task(id: string): TaskDetail {
+    const task = this.#tasks.find((one) => one.id === id);
+    if (task === undefined) throw new SkeinError(`There is no task "${id}"`, { code: 'not-found' });
+    return task;
+  }
+
+  async cancelTask(id: string): Promise<TaskState> {
+    return this.#setState(id, 'canceled');
+  }
+
+  async retryTask(id: string): Promise<TaskState> {
+    return this.#setState(id, 'queued');
+  }
+
+  net(): NetStatus {
+    return this.#parts.net ?? { load: { running: 0, queued: 0, capacity: 1 }, leader: null, schedules: [] };
+  }
+
   async *events(options: { readonly signal: AbortSignal }): AsyncGenerator<NodeEvent> {
     const watcher: Watcher = { pending: [], wake: undefined };
     this.#watchers.add(watcher);
@@ -102,6 +137,12 @@ export class ScriptedBackend implements GatewayBackend {
       options.signal.removeEventListener('abort', stop);
       this.#watchers.delete(watcher);
     }
+  }
+
+  #setState(id: string, state: TaskState): TaskState {
+    const task = this.task(id);
+    this.#tasks = this.#tasks.map((one) => (one === task ? { ...one, state } : one));
+    return state;
   }
 
   /** How many are watching the events. */

@@ -23,6 +23,14 @@ export function eventWords(event: NodeEvent): EventWords {
       const outcome = event.ok ? `in ${formatDuration(event.ms)}` : `and it failed after ${formatDuration(event.ms)}`;
       return { tone: event.ok ? 'plain' : 'warn', subject: event.name, text: `used ${event.tool} here ${outcome}` };
     }
+    case 'chat-message':
+      return { tone: 'plain', subject: event.name, text: `says: ${event.text}` };
+    case 'leader-changed':
+      return event.leader === null
+        ? { tone: 'warn', subject: null, text: 'Nobody leads' }
+        : { tone: 'plain', subject: event.leader.name, text: `leads (term ${event.term})` };
+    case 'task-ended':
+      return { tone: event.state === 'done' ? 'plain' : 'warn', subject: null, text: `Task ${event.state}: ${event.title}` };
     case 'config-reloaded': {
       const restart = event.needRestart.length > 0 ? `; needs a restart: ${event.needRestart.join(', ')}` : '';
       return {
