@@ -1,6 +1,8 @@
 import {
   type Decision,
   decide,
+  type FollowedRotation,
+  followRotations,
   type Gatekeeper,
   type Invites,
   type KnownNodes,
@@ -30,6 +32,8 @@ export interface AuthorityParts {
   readonly net: () => NodeConfig['net'];
   /** An invitation was used: the key it let in is in the trust file. */
   readonly onPaired: (record: TrustRecord) => void;
+  /** A peer showed that its key was rotated: taken over, or refused and why. */
+  readonly onRotation: (rotation: FollowedRotation, name: string) => void;
 }
 
 /** Who may come in, and who may do what: the trust file, refined by the configuration. */
@@ -44,6 +48,7 @@ export class Authority implements Gatekeeper {
 
   admitCaller(peer: PublicIdentity, hello: Hello, binding: Buffer): Admission {
     const { trust, invites, onPaired } = this.#parts;
+    this.#follow(peer, hello);
     const known = trust.get(peer.id);
     if (known?.revoked) return { admitted: false, code: 'revoked' };
     if (hello.invite === undefined) return known === undefined ? { admitted: false, code: 'untrusted' } : { admitted: true };
@@ -62,7 +67,8 @@ export class Authority implements Gatekeeper {
     return { admitted: true };
   }
 
-  admitAnswer(peer: PublicIdentity, _hello: Hello, url: string): Admission {
+  admitAnswer(peer: PublicIdentity, hello: Hello, url: string): Admission {
+    this.#follow(peer, hello);
     const known = this.#parts.trust.get(peer.id);
     if (known === undefined) return { admitted: false, code: 'untrusted' };
     if (known.revoked) return { admitted: false, code: 'revoked' };
@@ -73,9 +79,28 @@ export class Authority implements Gatekeeper {
 
   expectedAt(url: string): PeerId | undefined {
     const configured = this.#parts.net().peers.find((peer) => dialUrl(peer.url) === url)?.key;
-    if (configured !== undefined) return parseKeyLine(configured).identity.id;
-    const recorded = this.#parts.trust.list().find((record) => record.url !== undefined && dialUrl(record.url) === url);
-    return recorded?.identity.id ?? this.#parts.known.get(url);
+    const { trust, known } = this.#parts;
+    // What the configuration says of a key goes on to the one that took its place.
+    if (configured !== undefined) return trust.current(parseKeyLine(configured).identity.id);
+    const recorded = trust.list().find((record) => record.url !== undefined && dialUrl(record.url) === url);
+    const id = recorded?.identity.id ?? known.get(url);
+    return id === undefined ? undefined : trust.current(id);
+  }
+
+  /** Only a key that is unknown here: a peer of ours at another's address has a session to lose. */
+  mayBeSuccessor(id: PeerId): boolean {
+    return this.#parts.trust.get(id) === undefined;
+  }
+
+  /** The trust file, the configuration considered. */
+  records(): readonly TrustRecord[] {
+    return this.#parts.trust.list().flatMap((record) => this.#refined(record) ?? []);
+  }
+
+  /** Whether a key has full trust, the configuration considered. */
+  isTrustedInFull(peer: PeerId): boolean {
+    const record = this.#refined(this.#parts.trust.get(peer));
+    return record !== undefined && !record.revoked && record.trust === 'full';
   }
 
   /** Whether a peer may use a grant and, where one is named, one of this node's tools. */
@@ -89,9 +114,32 @@ export class Authority implements Gatekeeper {
     return decide(this.#refined(trust.get(peer)), grant, tool);
   }
 
+  /**
+   * A trusted key answered by another protocol than ours at an address that was dialled: it is expected there from now on.
+   * @throws SkeinError `unauthenticated` when another one is.
+   */
+  answeredAt(url: string, id: PeerId): void {
+    const expected = this.expectedAt(url);
+    if (expected !== undefined && expected !== id) {
+      throw new SkeinError(`Another key than the expected one answers at ${url}; nothing is sent there`, {
+        code: 'unauthenticated',
+      });
+    }
+    this.#parts.known.pin(url, id);
+    this.changed();
+  }
+
   /** The trust file, the configuration or a pinned address has changed. */
   changed(): void {
     this.#refinements = undefined;
+  }
+
+  #follow(peer: PublicIdentity, hello: Hello): void {
+    const { trust, known, onRotation } = this.#parts;
+    for (const rotation of followRotations(trust, peer, hello.rotations)) {
+      if (rotation.outcome === 'moved') known.move(rotation.from, rotation.to);
+      onRotation(rotation, hello.name);
+    }
   }
 
   #refine(): ReadonlyMap<PeerId, PeerConfig> {
@@ -112,6 +160,7 @@ export class Authority implements Gatekeeper {
     return {
       ...record,
       trust: entry.trust ?? record.trust,
+      allowBrain: entry.allowBrain ?? record.allowBrain,
       allowTools: entry.allowTools ?? record.allowTools,
       denyTools: [...record.denyTools, ...(entry.denyTools ?? [])],
     };

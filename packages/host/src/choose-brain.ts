@@ -11,14 +11,14 @@ export interface ChosenBrain {
 
 /**
  * The brain of a node: the configured one, else that of a provider whose key is in the environment, else Ollama when it
- * answers, else the built-in one. Undefined when the configuration wants none.
+ * answers, else the built-in one. Undefined when the configuration wants none, or a peer's and names none of its own.
  */
 export async function chooseBrain(
-  { brain: config, name }: Pick<NodeConfig, 'brain' | 'name'>,
+  { brain: config, name, net }: Pick<NodeConfig, 'brain' | 'name' | 'net'>,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<ChosenBrain | undefined> {
   const provider = config?.provider;
-  if (provider === 'none') return undefined;
+  if (provider === 'none' || (provider === undefined && net.brainSource !== 'local')) return undefined;
   if (provider !== 'intents') {
     const detected = await detectBrain(
       env,

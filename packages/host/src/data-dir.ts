@@ -11,16 +11,28 @@ export interface DataDir {
   readonly invites: string;
   /** Sessions and memory. */
   readonly database: string;
+  /** What speaking VoleNet needs: further keys, and what must not be heard again. */
+  readonly volenet: string;
+  /** The term and the vote of the election of a leader. */
+  readonly election: string;
   /** The bearer token of the page and the API. */
   readonly token: string;
   /** Which process runs this node now, and where. */
   readonly running: string;
   /** The tools each peer showed last, to notice a change. */
   readonly knownTools: string;
+  /** The tools each server of MCP showed last, likewise. */
+  readonly knownMcpTools: string;
   /** What was refused and what was done for others. */
   readonly audit: string;
-  /** Where the audit ended when it was last looked at, to notice what is taken off it. */
+  /** Where the audit ended when it was last looked at, signed, to notice what is taken off it. */
   readonly auditEnd: string;
+  /** The checkpoints of that log which peers keep for this node. */
+  readonly auditWitnesses: string;
+  /** The checkpoints of peers' logs which this node keeps for them. */
+  readonly heldCheckpoints: string;
+  /** Folder of the revocation lists: this node's own, and those it follows. */
+  readonly revocations: string;
   /** Plug-ins: one file a tool. */
   readonly tools: string;
 }
@@ -33,11 +45,17 @@ export function dataDir(root: string): DataDir {
     knownNodes: join(root, 'known_nodes'),
     invites: join(root, 'invites'),
     database: join(root, 'node.db'),
+    volenet: join(root, 'volenet'),
+    election: join(root, 'election.json'),
     token: join(root, 'page_token'),
     running: join(root, 'running.json'),
     knownTools: join(root, 'known_tools.json'),
+    knownMcpTools: join(root, 'known_mcp_tools.json'),
     audit: join(root, 'audit.jsonl'),
     auditEnd: join(root, 'audit.end'),
+    auditWitnesses: join(root, 'audit.witnesses'),
+    heldCheckpoints: join(root, 'held_checkpoints'),
+    revocations: join(root, 'revocations'),
     tools: join(root, 'tools'),
   };
 }

@@ -1,28 +1,36 @@
-import {
-  type Agent,
-  type AgentEvent,
-  type OfferedTool,
-  Scope,
-  type SessionStore,
-  type ToolSet,
-  untilAborted,
-} from '@skein/agent';
-import type { GatewayBackend, NodeEvent, NodeStatus, PeerStatus, SessionSummary } from '@skein/gateway';
-import { Feed, type Mesh, type TrustRecord, type TrustStore } from '@skein/mesh';
-import { type Json, type PeerId, SkeinError } from '@skein/protocol';
+import { type AgentEvent, type OfferedTool, Scope, type SessionStore, type ToolSet, untilAborted } from '@skein/agent';
+import type { VolePeer } from '@skein/dialects';
+import type {
+  GatewayBackend,
+  NetStatus,
+  NodeEvent,
+  NodeStatus,
+  PeerStatus,
+  SessionSummary,
+  TaskDetail,
+  TaskSummary,
+} from '@skein/gateway';
+import { Feed, type Mesh, type TrustRecord } from '@skein/mesh';
+import type { Json, PeerId, TaskState } from '@skein/protocol';
 import type { HostEvent } from './events.ts';
+import type { Presence } from './features/presence.ts';
 import { CALL_TIMEOUT_MS } from './features/remote-tools.ts';
+import type { NodeTasks } from './node-tasks.ts';
 
 /** Messages of a past conversation that are shown. */
 const HISTORY_CHARS = 400_000;
 
 export interface NodeBackendParts {
   readonly status: () => NodeStatus;
-  /** Undefined for a node without a brain. */
-  readonly agent: Agent | undefined;
+  readonly net: () => NetStatus;
+  readonly tasks: NodeTasks;
+  readonly presence: Presence;
+  /** The peers that speak VoleNet now. */
+  readonly volePeers: () => readonly VolePeer[];
   readonly tools: ToolSet;
   readonly sessions: SessionStore;
-  readonly trust: TrustStore;
+  /** Who is trusted with what: the trust file, refined by the configuration. */
+  readonly records: () => readonly TrustRecord[];
   readonly mesh: Mesh;
   readonly now: () => number;
 }
@@ -72,8 +80,8 @@ export class NodeBackend implements GatewayBackend {
   peers(): readonly PeerStatus[] {
     const offered = Map.groupBy(this.#parts.tools.all(), ({ tool }) => tool.peer?.id);
     const shown = new Map(this.tools().map((tool) => [tool.name, tool]));
-    return this.#parts.trust
-      .list()
+    return this.#parts
+      .records()
       .filter((record) => !record.revoked)
       .map((record) => {
         const tools = (offered.get(record.identity.id) ?? []).flatMap(({ name }) => shown.get(name) ?? []);
@@ -96,21 +104,32 @@ export class NodeBackend implements GatewayBackend {
     });
   }
 
-  ask(
-    request: { readonly text: string; readonly sessionId: string; readonly interactive: boolean },
-    options: { readonly signal: AbortSignal },
-  ): AsyncIterable<AgentEvent> {
-    const { agent } = this.#parts;
-    if (agent === undefined) {
-      throw new SkeinError('This node has no brain (brain.provider is "none"); ask another node, or give this one a brain', {
-        code: 'unsupported',
-      });
-    }
-    return agent.ask(request, options);
+  ask(request: Parameters<GatewayBackend['ask']>[0], options: { readonly signal: AbortSignal }): AsyncIterable<AgentEvent> {
+    return this.#parts.tasks.ask(request, options);
   }
 
-  confirm(id: string, approve: boolean): boolean {
-    return this.#parts.agent?.confirm(id, approve) ?? false;
+  confirm(id: string, approve: boolean): Promise<boolean> {
+    return this.#parts.tasks.confirm(id, approve);
+  }
+
+  tasks(): readonly TaskSummary[] {
+    return this.#parts.tasks.list();
+  }
+
+  task(id: string): TaskDetail {
+    return this.#parts.tasks.get(id);
+  }
+
+  cancelTask(id: string): Promise<TaskState> {
+    return this.#parts.tasks.cancel(id);
+  }
+
+  retryTask(id: string): Promise<TaskState> {
+    return this.#parts.tasks.retry(id);
+  }
+
+  net(): NetStatus {
+    return this.#parts.net();
   }
 
   async callTool(
@@ -132,7 +151,10 @@ export class NodeBackend implements GatewayBackend {
   #peerStatus(record: TrustRecord, tools: readonly OfferedTool[]): PeerStatus {
     const { id } = record.identity;
     const peer = this.#parts.mesh.peers.get(id);
-    const { now } = this.#parts;
+    const { now, presence } = this.#parts;
+    const state = presence.stateOf(id);
+    const vole = peer === undefined ? this.#parts.volePeers().find((one) => one.id === id) : undefined;
+    if (vole !== undefined) return volePeerStatus(record, vole, { tools, nowMs: now() });
     return {
       id,
       name: peer?.name ?? record.name,
@@ -143,7 +165,35 @@ export class NodeBackend implements GatewayBackend {
       latencyMs: peer?.latencyMs ?? null,
       lastSeenAtMs: peer === undefined ? (this.#lastSeenAtMs.get(id) ?? null) : Math.round(now() - peer.silentMs),
       tools,
+      dialect: peer === undefined && record.kind === 'vole' ? 'volenet' : 'skein',
+      transport: peer === undefined || peer.transport === 'memory' ? null : peer.transport,
+      notProtected: [],
+      brain: state?.brain ?? null,
+      load: state?.load ?? null,
       problem: peer === undefined ? (this.#problems.get(id) ?? null) : null,
     };
   }
+}
+
+function volePeerStatus(
+  record: TrustRecord,
+  peer: VolePeer,
+  { tools, nowMs }: { readonly tools: readonly OfferedTool[]; readonly nowMs: number },
+): PeerStatus {
+  return {
+    id: peer.id,
+    name: record.name,
+    state: 'connected',
+    trust: record.trust,
+    address: record.url ?? null,
+    latencyMs: peer.latencyMs ?? null,
+    lastSeenAtMs: nowMs,
+    tools,
+    dialect: 'volenet',
+    transport: peer.transport === 'none' ? null : peer.transport,
+    notProtected: peer.notProtected,
+    brain: null,
+    load: null,
+    problem: null,
+  };
 }

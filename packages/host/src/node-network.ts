@@ -3,7 +3,7 @@ import type { ToolSet } from '@skein/agent';
 import {
   type AuditLog,
   authorize,
-  createWebSocketTransport,
+  createWebTransport,
   Invites,
   KnownNodes,
   Mesh,
@@ -12,16 +12,19 @@ import {
   systemClock,
   type TrustStore,
 } from '@skein/mesh';
-import type { Identity } from '@skein/protocol';
+import type { Identity, NodeState, PeerId } from '@skein/protocol';
 import type { Logger } from 'pino';
 import { Authority } from './authority.ts';
 import type { NodeConfig } from './config/load-config.ts';
 import type { DataDir } from './data-dir.ts';
 import type { HostEvent } from './events.ts';
 import { KnownTools } from './features/known-tools.ts';
+import { Presence } from './features/presence.ts';
 import { RemoteTools } from './features/remote-tools.ts';
 import { ShareTools } from './features/share-tools.ts';
+import { openTrustFeatures, type TrustFeatures, tellRotation } from './features/trust-features.ts';
 import { MemoryWatermark, watermarkBytes } from './memory-watermark.ts';
+import type { NodeFiles } from './node-files.ts';
 import { Sparingly } from './sparingly.ts';
 
 /** Requests of one peer being worked on at once. */
@@ -35,11 +38,15 @@ export interface NodeNetwork {
   readonly mesh: Mesh;
   readonly share: ShareTools;
   readonly remote: RemoteTools;
+  readonly presence: Presence;
+  readonly router: Router;
+  readonly trusting: TrustFeatures;
 }
 
 export interface NodeNetworkParts {
   readonly name: string;
   readonly identity: Identity;
+  readonly files: NodeFiles;
   readonly dir: DataDir;
   /** The `net` section as it is now: it may be reloaded. */
   readonly net: () => NodeConfig['net'];
@@ -49,6 +56,10 @@ export interface NodeNetworkParts {
   readonly tools: ToolSet;
   /** Names of local tools that are for this node's own agent alone. */
   readonly keptBack: ReadonlySet<string>;
+  /** What this node says of itself to a peer. */
+  readonly stateFor: (peer: PeerId, calls: number) => NodeState;
+  /** A peer said something new of itself. */
+  readonly onPeerState: () => void;
   readonly onMeshEvent: (event: MeshEvent) => void;
   readonly onEvent: (event: HostEvent) => void;
 }
@@ -71,6 +82,7 @@ export function openNodeNetwork(parts: NodeNetworkParts, stack: AsyncDisposableS
   ]);
   const mesh = stack.use(createMesh(parts, authority, router));
   const share = new ShareTools({
+    self: parts.identity.id,
     tools,
     keptBack: parts.keptBack,
     router,
@@ -79,6 +91,7 @@ export function openNodeNetwork(parts: NodeNetworkParts, stack: AsyncDisposableS
     monotonicMs: systemClock.monotonicMs,
     onEvent,
     onServed: (call) => audit.append({ event: 'tool-served', ...call }),
+    onRunning: () => presence.changed(),
   });
   stack.defer(() => share.close());
   const known = new KnownTools({
@@ -94,15 +107,25 @@ export function openNodeNetwork(parts: NodeNetworkParts, stack: AsyncDisposableS
     onEvent,
   });
   stack.defer(() => remote.close());
-  return { authority, mesh, share, remote };
+  const presence = new Presence({
+    router,
+    mesh,
+    clock: systemClock,
+    stateFor: (peer) => parts.stateFor(peer, share.running),
+    onChange: parts.onPeerState,
+  });
+  stack.defer(() => presence.close());
+  const shared = { files: parts.files, authority, router, peers: () => mesh.peers, log: parts.log, onEvent };
+  return { authority, mesh, share, remote, presence, router, trusting: openTrustFeatures(shared, stack) };
 }
 
-function createAuthority({ dir, trust, net, audit, log }: NodeNetworkParts): Authority {
+function createAuthority({ dir, trust, net, audit, log, onEvent }: NodeNetworkParts): Authority {
   return new Authority({
     trust,
     invites: new Invites({ directory: dir.invites, now: systemClock.now }),
     known: new KnownNodes({ path: dir.knownNodes }),
     net,
+    onRotation: (rotation, name) => tellRotation(rotation, { name, audit, onEvent }),
     onPaired: (record) => {
       audit.append({ event: 'paired', peer: record.identity.id, name: record.name });
       log.info({ peer: record.identity.id, name: record.name, trust: record.trust }, 'peer joined by invitation');
@@ -110,7 +133,11 @@ function createAuthority({ dir, trust, net, audit, log }: NodeNetworkParts): Aut
   });
 }
 
-function createMesh({ identity, name, net, log, onMeshEvent }: NodeNetworkParts, authority: Authority, router: Router): Mesh {
+function createMesh(
+  { identity, files, name, net, log, onMeshEvent }: NodeNetworkParts,
+  authority: Authority,
+  router: Router,
+): Mesh {
   const memory = new MemoryWatermark({
     bytes: watermarkBytes(),
     residentBytes: process.memoryUsage.rss,
@@ -119,9 +146,10 @@ function createMesh({ identity, name, net, log, onMeshEvent }: NodeNetworkParts,
   return new Mesh({
     identity,
     name,
+    rotations: files.rotations,
     boot: randomBytes(16).toString('hex'),
     gatekeeper: authority,
-    transports: [createWebSocketTransport()],
+    transports: [createWebTransport()],
     router,
     limits: {
       maxConcurrentCalls: CALLS_PER_PEER_MAX,

@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pageFolder } from '@skein/dashboard';
 import { createGateway, type Gateway, type GatewayBackend, readAssets } from '@skein/gateway';
-import { type Connection, readOwnFile, writeFileAtomic } from '@skein/mesh';
+import { type Connection, readOwnFile, systemClock, writeFileAtomic } from '@skein/mesh';
 import { SkeinError } from '@skein/protocol';
 import type { Logger } from 'pino';
 import { addressesToBind, addressOf, isAt } from './addresses.ts';
+import { type Certificate, CertificateWatch, readCertificate } from './certificate.ts';
 import type { NodeConfig } from './config/load-config.ts';
 import type { DataDir } from './data-dir.ts';
-import { HttpServer } from './http-server.ts';
+import { type HttpDialect, HttpServer } from './http-server.ts';
 
 const TOKEN_BYTES_MAX = 1_000;
 const LOOPBACK = '127.0.0.1';
@@ -21,6 +22,8 @@ export interface NodeServerParts {
   readonly listen: boolean;
   readonly log: Logger;
   readonly onConnection: (connection: Connection) => void;
+  /** Other systems' protocols, spoken to peers on the same port. */
+  readonly dialects?: readonly HttpDialect[];
 }
 
 /** The addresses at which who comes is heard; undefined for nobody. */
@@ -33,6 +36,8 @@ interface Doors {
 export class NodeServer implements AsyncDisposable {
   readonly #parts: NodeServerParts;
   readonly #stack = new AsyncDisposableStack();
+  readonly #servers: HttpServer[] = [];
+  #certificate: Certificate | undefined;
   readonly token: string;
   /** Address of the page, without the token; null where none is served. */
   page: string | null = null;
@@ -47,6 +52,7 @@ export class NodeServer implements AsyncDisposable {
     const { config, listen } = this.#parts;
     if (!listen) return 0;
     const { net, page } = config;
+    if (net.tls !== undefined) this.#certificate = readCertificate(net.tls);
     const gateway = page.enabled ? await this.#createGateway() : undefined;
     const doors = {
       peersAt: net.enabled ? await addressOf(net.host) : undefined,
@@ -57,6 +63,7 @@ export class NodeServer implements AsyncDisposable {
     if (page.enabled || wanted.length === 0) wanted.push(LOOPBACK);
     let { port } = net;
     for (const address of addressesToBind(wanted)) port = await this.#bind(address, port, { gateway, doors });
+    this.#watchCertificate();
     if (gateway !== undefined) this.page = `http://${LOOPBACK}:${port}/`;
     return port;
   }
@@ -71,11 +78,13 @@ export class NodeServer implements AsyncDisposable {
     port: number,
     { gateway, doors }: { readonly gateway: Gateway | undefined; readonly doors: Doors },
   ): Promise<number> {
-    const { config, onConnection } = this.#parts;
+    const { config, onConnection, dialects = [] } = this.#parts;
     const server = new HttpServer({
       host,
       port,
       maxConnections: config.net.maxConnections,
+      ...(this.#certificate === undefined ? {} : { certificate: this.#certificate }),
+      dialects,
       isPeerDoor: (local) => doors.peersAt !== undefined && isAt(local, doors.peersAt),
       onRequest: (request: IncomingMessage, response: ServerResponse) => {
         const local = request.socket.localAddress;
@@ -86,7 +95,25 @@ export class NodeServer implements AsyncDisposable {
       onConnection,
     });
     this.#stack.use(server);
+    this.#servers.push(server);
     return server.start();
+  }
+
+  /** A certificate is renewed while the node runs; one that is no good is told of, and the one before stays. */
+  #watchCertificate(): void {
+    const { config, log } = this.#parts;
+    const files = config.net.tls;
+    if (files === undefined) return;
+    const watch = new CertificateWatch({
+      files,
+      clock: systemClock,
+      onChange: (certificate) => {
+        for (const server of this.#servers) server.renew(certificate);
+        log.info({ cert: files.cert }, 'certificate renewed');
+      },
+      onProblem: (error) => log.error({ error: error.message }, 'certificate not renewed, the one before stays'),
+    });
+    this.#stack.use(watch);
   }
 
   async #createGateway(): Promise<Gateway> {

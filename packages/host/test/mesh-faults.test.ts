@@ -60,7 +60,7 @@ describe.concurrent('two nodes in processes of their own', { timeout: 90_000 }, 
       cuts.map(async (cut) => {
         await using line = await startLine(14);
         expect((await line.boss.load({ ...ECHO, inFlight: 4, durationMs: 200 })).failures).toEqual({});
-        const hung = line.boss.load({ tool: 'worker/hang', inFlight: 4, durationMs: 1, bodyBytes: 1, timeoutMs: 60_000 });
+        const hung = line.boss.load({ tool: 'worker/hang', inFlight: 4, durationMs: 500, bodyBytes: 1, timeoutMs: 60_000 });
         const cutAtMs = Date.now();
         line.proxy.weather = { cut };
         const left = [line.boss, line.worker].map((node) => node.event('peer-left', { sinceMs: cutAtMs }));

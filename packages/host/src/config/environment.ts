@@ -21,6 +21,7 @@ const VARIABLES: Readonly<Record<string, Variable>> = {
   SKEIN_HOSTNAME: { path: ['net', 'hostname'], kind: 'text' },
   SKEIN_PUBLIC_URL: { path: ['net', 'publicUrl'], kind: 'text' },
   SKEIN_KEY_PATH: { path: ['net', 'keyPath'], kind: 'text' },
+  SKEIN_KEY_PASSPHRASE_FILE: { path: ['net', 'keyPassphraseFile'], kind: 'text' },
   SKEIN_SHARE_TOOLS: { path: ['net', 'share', 'tools'], kind: 'boolean' },
   SKEIN_BRAIN_PROVIDER: { path: ['brain', 'provider'], kind: 'text' },
   SKEIN_BRAIN_MODEL: { path: ['brain', 'model'], kind: 'text' },

@@ -64,7 +64,8 @@ export function nearest(word: string, known: readonly string[], kind: string): s
 function show(path: readonly PropertyKey[], value: unknown): string {
   if (value === undefined) return '';
   if (path.some((part) => typeof part === 'string' && SECRET.test(part))) return '';
-  const text = JSON.stringify(value) ?? String(value);
+  // A password may stand in an address.
+  const text = (JSON.stringify(value) ?? String(value)).replace(/\/\/[^\s"]*@/g, '//…@');
   return `; the value is ${text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text}`;
 }
 

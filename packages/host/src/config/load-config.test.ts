@@ -93,20 +93,10 @@ test('a key that is nothing like a known one is refused with the list of those',
   expect(problemsOf('{"zzzzzzzz": 1}')).toContain('known: name, dataDir, net');
 });
 
-test.each(['relay', 'encrypt', 'tls', 'leader', 'files', 'publicJoin'])(
-  'net.%s is refused as known but not available',
-  (key) => {
-    expect(problemsOf(JSON.stringify({ net: { [key]: {} } }))).toContain(
-      `net.${key}: known from VoleNet, not available in this version`,
-    );
-  },
-);
-
-test('a key that is not available is told as such inside a peer and a share too', () => {
-  expect(problemsOf('{"net":{"peers":[{"url":"ws://a:1","allowBrain":true}]}}')).toContain(
-    'net.peers[0].allowBrain: known from VoleNet',
+test.each(['relay', 'encrypt', 'discovery', 'files', 'publicJoin'])('net.%s is refused as known but not available', (key) => {
+  expect(problemsOf(JSON.stringify({ net: { [key]: {} } }))).toContain(
+    `net.${key}: known from VoleNet, not available in this version`,
   );
-  expect(problemsOf('{"net":{"share":{"memory":true}}}')).toContain('net.share.memory: known from VoleNet');
 });
 
 test('a wrong value is refused with path, expectation and value, all problems at once', () => {
@@ -173,12 +163,13 @@ test('two different names for one node are refused', () => {
 
 test('relative paths begin at the file', () => {
   using place = folder(
-    '{"dataDir":"data","net":{"keyPath":"my-key"},"log":{"file":"a.log"},"tools":{"root":"work"},"brain":{"provider":"openai","apiKeyFile":"b"}}',
+    '{"dataDir":"data","net":{"keyPath":"my-key","tls":{"cert":"c.pem","key":"k.pem"}},"log":{"file":"a.log"},"tools":{"root":"work"},"brain":{"provider":"openai","apiKeyFile":"b"}}',
   );
   const { config } = loadConfig({ cwd: os.tmpdir(), file: path.join(place.cwd, CONFIG_FILE), env: {} });
   expect([config.dataDir, config.net.keyPath, config.log.file, config.tools.root, config.brain?.apiKeyFile]).toEqual(
     ['data', 'my-key', 'a.log', 'work', 'b'].map((name) => path.join(place.cwd, name)),
   );
+  expect(config.net.tls).toEqual({ cert: path.join(place.cwd, 'c.pem'), key: path.join(place.cwd, 'k.pem') });
 });
 
 test('the described config holds what was given and otherwise the defaults', () => {

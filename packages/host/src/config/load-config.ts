@@ -1,16 +1,20 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { SkeinError } from '@skein/protocol';
 import { type ConfigText, parseConfigText } from './config-text.ts';
 import { configFileOf, type Environment, parseEnvironment, readEnvironment } from './environment.ts';
 import { explain, formatPath, type Problem, valueAt } from './explain.ts';
+import { invalidConfig } from './problems.ts';
 import { type Config, type ConfigInput, config } from './schema.ts';
+import { convertVoleConfig, refuseLacking, VOLE_CONFIG_FILE } from './vole/vole-config.ts';
+import { leftBehind, type VolePlaces, volePlaces } from './vole/vole-folder.ts';
 
 /** The config file's usual name. */
 export const CONFIG_FILE = 'skein.config.json';
 
-const SHOWN_PROBLEMS = 10;
+const TAKEN_AT_START =
+  'authorized_voles: taken over at each start; take trust back with skein net revoke, not by removing a line there';
 
 export interface LoadOptions {
   /** Where the config file is looked for, and relative paths begin when there is none. Default: the working directory. */
@@ -23,13 +27,26 @@ export interface LoadOptions {
   readonly overrides?: ConfigInput;
 }
 
+/** What more there is where the file is one of VoleNet. */
+export interface LoadedVole {
+  readonly places: VolePlaces;
+  /** What a key of `authorized_voles` may do. */
+  readonly trustUnlisted: 'tool' | 'read';
+  /** What differs from there, for people; one line each. */
+  readonly notes: readonly string[];
+}
+
 /** A node's whole config, complete and checked. */
 export interface LoadedConfig {
   readonly config: NodeConfig;
+  /** Given where it was made from a `vole.config.json`. */
+  readonly vole?: LoadedVole;
   /** The file it was read from; null when there is none. */
   readonly file: string | null;
   /** Where the file is, or would be: absolute. */
   readonly watchedFile: string;
+  /** The passphrase of the key as a person typed it; a function, so that nothing writes it down with the rest. */
+  readonly keyPassphrase?: () => string;
   /** The environment it was read from, for what looks up a provider's key by name. */
   readonly env: Environment;
 }
@@ -41,23 +58,47 @@ export type NodeConfig = Omit<Config, 'name' | 'net'> & {
 };
 
 /**
- * Reads file, environment and overrides into one checked config.
+ * Reads file, environment and overrides into one checked config. Where no file is named and there is no
+ * `skein.config.json`, a `vole.config.json` is read as VoleNet means it; so is one that is named.
  * @throws SkeinError `not-found` for a named file that is not there, `corrupt` for one that does not parse, `invalid` for
- * wrong or unknown keys and variables: always with where it stands, the value, and what was expected.
+ * wrong or unknown keys and variables: always with where it stands, the value, and what was expected; `unsupported` for
+ * what a config of VoleNet asks for that there is not.
  */
 export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   const cwd = path.resolve(options.cwd ?? process.cwd());
   const env = options.env ?? readEnvironment();
   const named = options.file ?? configFileOf(env);
-  const file = path.resolve(cwd, named ?? CONFIG_FILE);
-  const text = readFile(file, named !== undefined);
-  const source = text === undefined ? undefined : parseConfigText(text, path.relative(cwd, file) || file);
-  const parsed = parseLayers(source, env, options.overrides ?? {});
+  const place = findFile(cwd, named);
+  const text = readFile(place.file, named !== undefined || place.isVole);
+  const source = text === undefined ? undefined : parseConfigText(text, path.relative(cwd, place.file) || place.file);
+  const overrides = options.overrides ?? {};
+  const base = text === undefined ? cwd : path.dirname(place.file);
+  const read = { file: text === undefined ? null : place.file, watchedFile: place.file, env };
+  if (source === undefined || !place.isVole) {
+    return { config: complete(parseLayers(source, env, overrides), base), ...read };
+  }
+  const { vole, values } = readVole(source, { base, env });
+  return { config: complete(parseLayers({ ...source, value: values }, env, overrides), base), vole, ...read };
+}
+
+/** Where the config is, or would be; that of VoleNet only where there is none of ours. */
+function findFile(cwd: string, named: string | undefined): { readonly file: string; readonly isVole: boolean } {
+  const ours = path.resolve(cwd, named ?? CONFIG_FILE);
+  if (named !== undefined) return { file: ours, isVole: path.basename(ours) === VOLE_CONFIG_FILE };
+  const theirs = path.join(cwd, VOLE_CONFIG_FILE);
+  return !existsSync(ours) && existsSync(theirs) ? { file: theirs, isVole: true } : { file: ours, isVole: false };
+}
+
+function readVole(
+  source: ConfigText,
+  { base, env }: { readonly base: string; readonly env: Environment },
+): { readonly vole: LoadedVole; readonly values: ConfigInput } {
+  const { config: values, keyPath, trustUnlisted, notes, refused } = convertVoleConfig(source, env);
+  refuseLacking(refused, VOLE_CONFIG_FILE);
+  const places = volePlaces(base, keyPath);
   return {
-    config: complete(parsed, text === undefined ? cwd : path.dirname(file)),
-    file: text === undefined ? null : file,
-    watchedFile: file,
-    env,
+    vole: { places, trustUnlisted, notes: [TAKEN_AT_START, ...notes, ...leftBehind(places)] },
+    values: { ...values, net: { ...values.net, keyPath: places.key } },
   };
 }
 
@@ -93,9 +134,7 @@ function parseLayers(source: ConfigText | undefined, env: Environment, overrides
     return variable?.variable ?? source?.locate(at) ?? 'config';
   };
   const problems = explain(config, result.error.issues, value);
-  const lines = problems.slice(0, SHOWN_PROBLEMS).map((problem) => `${origin(problem)}: ${problem.text}`);
-  const more = problems.length - lines.length;
-  throw new SkeinError([...lines, ...(more > 0 ? [`and ${more} more`] : [])].join('\n'), { code: 'invalid' });
+  throw invalidConfig(problems.map((problem) => `${origin(problem)}: ${problem.text}`));
 }
 
 /** Objects key by key, everything else replaced; undefined sets nothing. */
@@ -124,7 +163,12 @@ function complete(parsed: Config, base: string): NodeConfig {
     ...parsed,
     name: name ?? net.instanceName ?? machineName(),
     dataDir,
-    net: { ...net, keyPath: net.keyPath === undefined ? path.join(dataDir, 'key') : absolute(net.keyPath) },
+    net: {
+      ...net,
+      keyPath: net.keyPath === undefined ? path.join(dataDir, 'key') : absolute(net.keyPath),
+      ...(net.keyPassphraseFile === undefined ? {} : { keyPassphraseFile: absolute(net.keyPassphraseFile) }),
+      ...(net.tls === undefined ? {} : { tls: { cert: absolute(net.tls.cert), key: absolute(net.tls.key) } }),
+    },
     ...(brain === undefined
       ? {}
       : { brain: { ...withKeyFile(brain, absolute), fallbacks: brain.fallbacks.map((one) => withKeyFile(one, absolute)) } }),

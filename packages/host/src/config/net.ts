@@ -36,11 +36,24 @@ const peer = z.strictObject({
     .describe('What it may do here; absent, what authorized_peers says of its key.'),
   allowTools: z.array(toolPattern).optional().describe('The only tools it may call here; absent, all that are shared.'),
   denyTools: z.array(toolPattern).optional().describe('Tools it may never call here.'),
+  allowBrain: z
+    .boolean()
+    .optional()
+    .describe("Let it have this node's brain work for it; absent, what authorized_peers says of its key."),
+  dialect: z
+    .enum(['skein', 'volenet', 'auto'])
+    .default('skein')
+    .describe('The protocol it speaks: "volenet" for an OpenVole node, "auto" to ask it.'),
 });
 
 const share = z.strictObject({
   tools: z.boolean().default(false).describe('Let trusted peers call the tools of this node.'),
   toolAllow: z.array(toolPattern).max(256).default(['*']).describe('Which of them: names, or a start of a name and "*".'),
+  memory: z
+    .boolean()
+    .default(false)
+    .describe('Share what is remembered with the peers that may read it, and take from those that may write.'),
+  session: z.boolean().default(false).describe('Keep conversations the same on all peers that share theirs.'),
 });
 
 /** The `net` section. Names are VoleNet's; what this version lacks stands in `UNAVAILABLE_KEYS`. */
@@ -50,7 +63,9 @@ export const netConfig = z.strictObject({
   role: z
     .enum(['coordinator', 'worker', 'peer'])
     .default('peer')
-    .describe('A note for people; it grants nothing, and nothing depends on it.'),
+    .describe(
+      'What this node is for. It grants nothing; where any brain will do (brainSource "remote"), coordinators come first.',
+    ),
   host: z.string().min(1).default('0.0.0.0').describe('Address to listen on; 127.0.0.1 keeps the node to this machine.'),
   port: port.default(9700).describe('Port to listen on; 0 lets the system choose.'),
   hostname: z.string().min(1).optional().describe('Host name told to peers.').meta({ example: 'node.example.org' }),
@@ -58,14 +73,67 @@ export const netConfig = z.strictObject({
     .optional()
     .describe('Whole address told to peers, where it differs: behind a proxy or a port forward.')
     .meta({ example: 'wss://node.example.org' }),
+  tls: z
+    .strictObject({
+      cert: z.string().min(1).describe('The file of the certificate and those behind it, PEM.'),
+      key: z.string().min(1).describe('The file of its private key, PEM.'),
+    })
+    .optional()
+    .describe(
+      'Speak TLS on the port, to peers and for the page: https and wss. Peers trust the key inside, whatever the certificate; plain HTTP stays for this machine, and for sessions of peers, which are sealed anyway.',
+    )
+    .meta({ example: { cert: 'tls/cert.pem', key: 'tls/key.pem' } }),
   keyPath: z
     .string()
     .min(1)
     .optional()
     .describe('The file of the private key; absent, "key" in dataDir.')
     .meta({ example: '.skein/key' }),
+  keyPassphraseFile: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "The file of the key's passphrase, for its owner only (mode 0600); absent, an encrypted key is asked for on the terminal.",
+    )
+    .meta({ example: '/run/secrets/skein-passphrase' }),
   peers: z.array(peer).max(1_000).default([]).describe('Nodes to dial, and to keep connected.'),
   share: share.prefault({}).describe('What this node offers.'),
+  routing: z
+    .record(z.string().min(1).max(200), nodeName)
+    .default({})
+    .describe('Which peer a plain tool name means: {"shell_*": "us-monitor"}; the first pattern that fits counts.')
+    .meta({ example: { 'shell_*': 'us-monitor' } }),
+  brainSource: z
+    .union([z.enum(['local', 'remote']), nodeName])
+    .default('local')
+    .describe('Whose brain does the work asked for here: "local", "remote" (any peer that lets this node), or a peer\'s name.'),
+  brainMode: z
+    .enum(['local', 'loadbalance'])
+    .default('local')
+    .describe(
+      'Where tasks go: "local" to this node, "loadbalance" to the least busy brain, here or at a peer that lets this node.',
+    ),
+  taskOverflow: z
+    .enum(['reject', 'forward'])
+    .default('reject')
+    .describe('What happens to a task beyond maxQueuedTasks: told to come again, or forwarded to a peer with room.'),
+  maxQueuedTasks: z
+    .int()
+    .min(1)
+    .max(100_000)
+    .default(10)
+    .describe('Tasks of this node that wait at one time, and as many of its peers, none of which takes all the places.'),
+  leader: z
+    .union([z.enum(['auto', 'quorum']), nodeName])
+    .default('auto')
+    .describe('Who leads: "auto" (the lowest id that answers), "quorum" (elected by the voters; safe), or a node\'s name.'),
+  voter: z.boolean().default(true).describe('Vote where the leader is elected by "quorum"; peers mark this key as voter.'),
+  heartbeatMode: z
+    .enum(['leader', 'independent'])
+    .default('leader')
+    .describe('Who runs the heartbeat and the schedules: the leader for all, or each node for itself.'),
+  volenet: z.boolean().default(false).describe('Let OpenVole nodes in on the same port, with the VoleNet protocol.'),
   maxConnections: z.int().min(1).max(100_000).default(1_000).describe('Inbound connections at one time.'),
   authTimeoutMs: z
     .int()
@@ -82,17 +150,6 @@ export const netConfig = z.strictObject({
 
 /** Keys people know from VoleNet that this version cannot honour. A row goes when its feature comes. */
 export const UNAVAILABLE_KEYS: ReadonlySet<string> = new Set([
-  'net.peers[].allowBrain',
-  'net.share.memory',
-  'net.share.session',
-  'net.routing',
-  'net.brainSource',
-  'net.leader',
-  'net.heartbeatMode',
-  'net.brainMode',
-  'net.taskOverflow',
-  'net.maxQueuedTasks',
-  'net.tls',
   'net.discovery',
   'net.publicJoin',
   'net.relay',

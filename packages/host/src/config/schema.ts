@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { brainConfig, PROVIDER_IDS, toolsConfig } from '@skein/adapters';
-import { AGENT_DEFAULTS } from '@skein/agent';
+import { AGENT_DEFAULTS, heartbeatConfig, schedulesConfig, TASK_RUNNER_DEFAULTS } from '@skein/agent';
 import { z } from 'zod';
 import { netConfig, nodeName } from './net.ts';
 
@@ -31,6 +31,20 @@ const agentConfig = z.strictObject({
   turnTimeoutMs: timeoutMs.default(AGENT_DEFAULTS.turnTimeoutMs).describe('The longest a turn may take.'),
   toolTimeoutMs: timeoutMs.default(AGENT_DEFAULTS.toolTimeoutMs).describe('The longest one tool call may take.'),
   confirmTimeoutMs: timeoutMs.default(AGENT_DEFAULTS.confirmTimeoutMs).describe('How long a person has to say yes.'),
+});
+
+const tasksConfig = z.strictObject({
+  concurrency: z
+    .int()
+    .min(1)
+    .max(256)
+    .default(TASK_RUNNER_DEFAULTS.capacity)
+    .describe('Requests worked on at once; more wait (net.maxQueuedTasks).'),
+  maxTokensPerPeerHour: z
+    .int()
+    .min(1)
+    .default(TASK_RUNNER_DEFAULTS.maxTokensPerPeerHour)
+    .describe('Tokens that one peer may have this brain use in an hour.'),
 });
 
 const pageConfig = z.strictObject({
@@ -84,13 +98,30 @@ export const config = z.strictObject({
     .meta({ example: { provider: 'ollama', model: 'llama3.2' } }),
   tools: toolsConfig.prefault({}).describe('The tools of this node.'),
   agent: agentConfig.prefault({}).describe('How a turn runs.'),
+  tasks: tasksConfig.prefault({}).describe('How much is worked on.'),
+  heartbeat: heartbeatConfig.prefault({}).describe('Let the agent act now and then without being asked.'),
+  schedules: schedulesConfig
+    .default([])
+    .describe('What the agent is asked again and again; put the same on every node.')
+    .meta({ example: [{ name: 'morning-report', cron: '0 8 * * 1-5', text: 'Summarise what happened since yesterday.' }] }),
   page: pageConfig.prefault({}).describe('The page in a browser.'),
   log: logConfig.prefault({}).describe('The log.'),
 });
 export type Config = z.infer<typeof config>;
 export type ConfigInput = z.input<typeof config>;
 
+/** Keys of `net` that are read anew each time they count. */
+export const LIVE_NET_KEYS = [
+  'peers',
+  'share',
+  'routing',
+  'brainSource',
+  'brainMode',
+  'taskOverflow',
+  'maxQueuedTasks',
+] as const;
+
 /**
  * Paths, with all below them, whose change a running node takes up at once. A change of any other waits for a restart.
  */
-export const APPLIED_LIVE: readonly string[] = ['agent', 'log.level', 'net.peers', 'net.share'];
+export const APPLIED_LIVE: readonly string[] = ['agent', 'log.level', ...LIVE_NET_KEYS.map((key) => `net.${key}`)];

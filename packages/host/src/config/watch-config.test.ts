@@ -3,12 +3,13 @@ import os from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { CONFIG_FILE, loadConfig } from './load-config.ts';
+import { VOLE_CONFIG_FILE } from './vole/vole-config.ts';
 import { changedPaths, watchConfig } from './watch-config.ts';
 
 /** A watched config file in a folder of its own. */
-function watched(text: string) {
+function watched(text: string, name = CONFIG_FILE) {
   const cwd = mkdtempSync(path.join(os.tmpdir(), 'skein-watch-'));
-  const file = path.join(cwd, CONFIG_FILE);
+  const file = path.join(cwd, name);
   writeFileSync(file, text);
   const stop = new AbortController();
   const options = { cwd, env: {} };
@@ -93,4 +94,16 @@ test('the signal ends it while it waits', async () => {
 
 test('changed paths look into objects and take arrays as a whole', () => {
   expect(changedPaths({ a: { b: 1, c: [1] }, d: 1 }, { a: { b: 2, c: [1, 2] }, d: 1, e: {} })).toEqual(['a.b', 'a.c', 'e']);
+});
+
+test('a config of VoleNet stays one: its changes are told by our names, and what is lacking is refused', async () => {
+  await using file = watched('{"net":{"enabled":true}}', VOLE_CONFIG_FILE);
+  file.write('{"paws":["@openvole/paw-telegram"],"net":{"enabled":true}}');
+  expect(await file.next()).toMatchObject({ type: 'config-rejected', problem: expect.stringContaining('paw-telegram') });
+  file.write('{"loop":{"maxIterations":3},"net":{"enabled":true,"share":{"tools":true},"port":1}}');
+  expect(await file.next()).toMatchObject({
+    type: 'config-reloaded',
+    applied: ['agent.maxIterations', 'net.share.tools'],
+    needRestart: ['net.port'],
+  });
 });

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { writeFileAtomic } from '@skein/mesh';
-import type { PeerId } from '@skein/protocol';
 import { SkeinError } from '@skein/protocol';
 import { z } from 'zod';
 
@@ -35,8 +34,8 @@ export class KnownTools {
     this.#peers = read(path);
   }
 
-  /** Takes what a peer shows now and says how it differs from what it showed last. */
-  update(id: PeerId, digests: ReadonlyMap<string, string>): ToolsChange {
+  /** Takes what a peer, or a server by its name, shows now and says how it differs from what it showed last. */
+  update(id: string, digests: ReadonlyMap<string, string>): ToolsChange {
     const before = this.#peers.get(id) ?? new Map<string, string>();
     const names = [...digests.keys()];
     const change = {

@@ -71,6 +71,18 @@ export class RemoteTools {
     if (session !== undefined && (again || session !== peer)) this.joined(session);
   }
 
+  /**
+   * Puts what a peer shows, by whatever protocol, in place of what it showed before, and tells how that differs.
+   * @throws SkeinError as `ToolSet.replacePeer`.
+   */
+  offer(peer: { readonly id: PeerId; readonly name: string }, tools: readonly Tool[]): void {
+    this.#parts.tools.replacePeer(peer.id, tools);
+    const digests = new Map(tools.map(({ descriptor }) => [descriptor.name, digestOf(descriptor)]));
+    const change = this.#parts.known.update(peer.id, digests);
+    if (change.added.length + change.removed.length + change.redefined.length === 0) return;
+    this.#parts.onEvent({ type: 'tools-changed', id: peer.id, name: peer.name, ...change });
+  }
+
   /** Takes a peer's tools away. */
   left(id: PeerId): void {
     this.#parts.tools.replacePeer(id, []);
@@ -79,14 +91,10 @@ export class RemoteTools {
   async #list(peer: Peer): Promise<void> {
     const { tools: descriptors } = await peer.call(toolsList, {}, { timeoutMs: LIST_TIMEOUT_MS });
     if (this.#parts.peerOf(peer.id) !== peer) return;
-    this.#parts.tools.replacePeer(
-      peer.id,
+    this.offer(
+      peer,
       descriptors.map((descriptor) => remoteTool(peer, descriptor)),
     );
-    const digests = new Map(descriptors.map((descriptor) => [descriptor.name, digestOf(descriptor)]));
-    const change = this.#parts.known.update(peer.id, digests);
-    if (change.added.length + change.removed.length + change.redefined.length === 0) return;
-    this.#parts.onEvent({ type: 'tools-changed', id: peer.id, name: peer.name, ...change });
   }
 
   #failed(peer: Peer, error: SkeinError): void {
@@ -111,7 +119,12 @@ function remoteTool(peer: Peer, descriptor: ToolDescriptor): Tool {
       if (!isRecord(input)) throw new SkeinError(`${descriptor.name} takes an object`, { code: 'invalid' });
       const { output } = await peer.call(
         toolsCall,
-        { tool: descriptor.name, input },
+        {
+          tool: descriptor.name,
+          input,
+          ...(context.key === undefined ? {} : { key: context.key }),
+          ...(context.onBehalfOf === undefined ? {} : { onBehalfOf: context.onBehalfOf }),
+        },
         { signal: context.signal, timeoutMs: CALL_TIMEOUT_MS, onPart: ({ delta }) => context.emit(delta) },
       );
       // Proven: it came out of JSON.parse.
@@ -125,7 +138,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /** What a definition is, in 32 bytes: all that a model or a person would decide by. */
-function digestOf({ name, description, input, effect }: ToolDescriptor): string {
+export function digestOf({ name, description, input, effect }: ToolDescriptor): string {
   return createHash('sha256')
     .update(JSON.stringify([name, description, input, effect]))
     .digest('base64');

@@ -1,12 +1,23 @@
 import { DeltaRelay, type Tool, type ToolSet } from '@skein/agent';
 import type { Mesh, Router } from '@skein/mesh';
-import { type PeerId, SkeinError, toolsCall, toolsChanged, toolsList } from '@skein/protocol';
+import {
+  type Json,
+  type PeerId,
+  SkeinError,
+  shortPeerId,
+  type ToolDescriptor,
+  toolsCall,
+  toolsChanged,
+  toolsList,
+} from '@skein/protocol';
 import type { HostEvent } from '../events.ts';
 
 /** Characters of partial output of one call that are passed on. */
 const PARTIAL_OUTPUT_CHARS_MAX = 1_000_000;
 
 export interface ShareToolsParts {
+  /** This node's own id. */
+  readonly self: PeerId;
   readonly tools: ToolSet;
   /** Names of local tools that are for this node's own agent alone. */
   readonly keptBack: ReadonlySet<string>;
@@ -14,6 +25,8 @@ export interface ShareToolsParts {
   readonly mesh: Mesh;
   /** Whether this peer may use this tool of ours, by its plain name. */
   readonly maySee: (peer: PeerId, tool: string) => boolean;
+  /** The number of calls being run for peers has changed. */
+  readonly onRunning?: () => void;
   readonly onEvent: (event: HostEvent) => void;
   /** Told of each call that may have changed something, for the audit. */
   readonly onServed: (call: {
@@ -26,10 +39,24 @@ export interface ShareToolsParts {
   readonly monotonicMs: () => number;
 }
 
+interface ToolsCall {
+  readonly tool: string;
+  readonly input: Readonly<Record<string, unknown>>;
+  readonly key?: string | undefined;
+  readonly onBehalfOf?: readonly PeerId[] | undefined;
+}
+
+interface CallerContext {
+  readonly peer: { readonly id: PeerId; readonly name: string };
+  readonly signal: AbortSignal;
+  emit(part: { readonly delta: string }): Promise<void>;
+}
+
 /** Lets peers list and call this node's own tools, each as far as it was granted. */
 export class ShareTools {
   readonly #parts: ShareToolsParts;
   readonly #local = new Map<string, Tool>();
+  #running = 0;
   readonly #release: () => void;
 
   constructor(parts: ShareToolsParts) {
@@ -37,30 +64,52 @@ export class ShareTools {
     this.#collect();
     this.#release = parts.tools.onChange(() => this.#localChanged());
     const { router } = parts;
-    router.serve(toolsList, (_params, { peer }) => ({ tools: this.#sharedWith(peer.id).map((tool) => tool.descriptor) }));
-    router.serve(toolsCall, async ({ tool: name, input }, context) => {
-      const tool = this.#find(context.peer.id, name);
-      const startedAtMs = parts.monotonicMs();
-      let relay: DeltaRelay | undefined;
-      let ok = false;
-      try {
-        const output = await tool.run(input, {
-          get signal() {
-            return context.signal;
-          },
-          caller: context.peer.id,
-          emit(delta) {
-            relay ??= new DeltaRelay({ send: (piece) => context.emit({ delta: piece }), maxChars: PARTIAL_OUTPUT_CHARS_MAX });
-            return relay.emit(delta);
-          },
-        });
-        await relay?.close();
-        ok = true;
-        return { output: output ?? null };
-      } finally {
-        this.#told(context.peer, tool, ok, parts.monotonicMs() - startedAtMs);
-      }
-    });
+    router.serve(toolsList, (_params, { peer }) => ({ tools: [...this.listFor(peer.id)] }));
+    router.serve(toolsCall, async (call, context) => ({ output: await this.call(call, context) }));
+  }
+
+  /** The tools this peer may call. */
+  listFor(peer: PeerId): readonly ToolDescriptor[] {
+    return this.#sharedWith(peer).map((tool) => tool.descriptor);
+  }
+
+  /**
+   * Runs a tool for a peer, whatever protocol it speaks. @throws SkeinError `not-found`, `denied`, and what the tool raises.
+   */
+  async call({ tool: name, input, key, onBehalfOf }: ToolsCall, context: CallerContext): Promise<Json> {
+    const { monotonicMs } = this.#parts;
+    const tool = this.#find(context.peer.id, name);
+    this.#assertAllowed(onBehalfOf, name);
+    const startedAtMs = monotonicMs();
+    let relay: DeltaRelay | undefined;
+    let ok = false;
+    this.#count(1);
+    try {
+      const output = await tool.run(input, {
+        // Made when first asked for: most tools never do.
+        get signal() {
+          return context.signal;
+        },
+        caller: context.peer.id,
+        ...(key === undefined ? {} : { key }),
+        ...(onBehalfOf === undefined ? {} : { onBehalfOf }),
+        emit(delta) {
+          relay ??= new DeltaRelay({ send: (piece) => context.emit({ delta: piece }), maxChars: PARTIAL_OUTPUT_CHARS_MAX });
+          return relay.emit(delta);
+        },
+      });
+      await relay?.close();
+      ok = true;
+      return output ?? null;
+    } finally {
+      this.#count(-1);
+      this.#told(context.peer, tool, ok, monotonicMs() - startedAtMs);
+    }
+  }
+
+  /** Calls being run for peers. */
+  get running(): number {
+    return this.#running;
   }
 
   /** Tells every peer that what it may use has changed. */
@@ -82,6 +131,21 @@ export class ShareTools {
     const { name, effect } = tool.descriptor;
     this.#parts.onEvent({ type: 'tool-served', id: peer.id, name: peer.name, tool: name, ok, ms });
     if (effect !== 'read') this.#parts.onServed({ peer: peer.id, name: peer.name, tool: name, ok, ms });
+  }
+
+  #count(change: 1 | -1): void {
+    this.#running += change;
+    this.#parts.onRunning?.();
+  }
+
+  /** Whoever the caller acts for must be allowed it too; this node itself is. */
+  #assertAllowed(chain: readonly PeerId[] | undefined, name: string): void {
+    const barred = chain?.find((id) => id !== this.#parts.self && !this.#parts.maySee(id, name));
+    if (barred === undefined) return;
+    throw new SkeinError(
+      `The tool ${name} was asked for on behalf of ${shortPeerId(barred)}, which may not use it here itself: trust its key here (skein net trust), or ask from a node that may`,
+      { code: 'denied' },
+    );
   }
 
   #find(peer: PeerId, name: string): Tool {

@@ -1,13 +1,16 @@
 import { accessSync, constants, existsSync, readdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
-import { memoryMigrations, sessionMigrations } from '@skein/agent';
+import { detectIsolation } from '@skein/adapters';
 import { openDatabase } from '@skein/engine';
-import { loadIdentity, readAuditEnd, verifyAudit } from '@skein/mesh';
-import { fingerprintWords, SkeinError } from '@skein/protocol';
+import { CheckpointFile, readAuditEnd, verifyAudit } from '@skein/mesh';
+import { fingerprintWords, readRotation, SkeinError } from '@skein/protocol';
+import { readCertificate } from '../certificate.ts';
 import { chooseBrain } from '../choose-brain.ts';
 import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load-config.ts';
 import { dataDir } from '../data-dir.ts';
+import { NODE_MIGRATIONS, readWitnesses } from '../node-files.ts';
+import { loadNodeKey } from '../node-key.ts';
 import { loadNodeTools } from '../node-tools.ts';
 import { findRunning } from '../running.ts';
 import { openNode } from './open-node.ts';
@@ -32,7 +35,17 @@ export interface Check {
 type Finding = Omit<Check, 'name'>;
 
 /** Looks at all that a node needs, one thing after the other. A thing that is wrong is told, not thrown. */
-export async function* examineNode(options: LoadOptions, { signal }: { readonly signal: AbortSignal }): AsyncGenerator<Check> {
+export async function* examineNode(
+  options: LoadOptions,
+  {
+    signal,
+    unlock = async (locked) => locked,
+  }: {
+    readonly signal: AbortSignal;
+    /** Asks for the passphrase of the key where one is needed. */
+    readonly unlock?: (loaded: LoadedConfig) => Promise<LoadedConfig>;
+  },
+): AsyncGenerator<Check> {
   yield await check('node', () => examineRuntime());
   let loaded: LoadedConfig | undefined;
   yield await check('config', () => {
@@ -40,7 +53,8 @@ export async function* examineNode(options: LoadOptions, { signal }: { readonly 
     return ok(loaded.file ?? 'no file, so the defaults hold', loaded.file === null ? 'skein init writes one' : null);
   });
   if (loaded === undefined) return;
-  const node = loaded;
+  for (const text of loaded.vole?.notes ?? []) yield { name: 'vole config', ...ok(text) };
+  const node = await unlock(loaded);
   const rows: readonly [string, () => Finding | Promise<Finding>][] = [
     ['data directory', () => examineDataDir(node)],
     ['key', () => examineKey(node)],
@@ -50,6 +64,8 @@ export async function* examineNode(options: LoadOptions, { signal }: { readonly 
     ['clock', () => examineClock(node)],
     ['port', () => examinePort(node)],
     ['tools', () => examineTools(node)],
+    ['sandbox', () => examineSandbox()],
+    ['certificate', () => examineCertificate(node)],
     ['brain', () => examineBrain(node)],
   ];
   let blocked = false;
@@ -89,10 +105,18 @@ function examineDataDir({ config: { dataDir: root } }: LoadedConfig): Finding {
   return { state: 'warn', text: `others may look into ${root}`, fix: `run: chmod 700 ${root}` };
 }
 
-function examineKey({ config: { net } }: LoadedConfig): Finding {
-  if (!existsSync(net.keyPath))
+function examineKey(loaded: LoadedConfig): Finding {
+  const { keyPath, keyPassphraseFile } = loaded.config.net;
+  if (!existsSync(keyPath))
     return { state: 'warn', text: 'there is no key yet', fix: 'run: skein init (skein start makes one too)' };
-  return ok(fingerprintWords(loadIdentity(net.keyPath).id));
+  const { identity, encrypted } = loadNodeKey(loaded);
+  const words = fingerprintWords(identity.id);
+  if (encrypted || keyPassphraseFile === undefined) return ok(encrypted ? `${words}, with a passphrase` : words);
+  return {
+    state: 'warn',
+    text: `${keyPath} has no passphrase, although net.keyPassphraseFile names one`,
+    fix: `run: skein net passphrase --new-file ${keyPassphraseFile}`,
+  };
 }
 
 async function examineTrust({ config }: LoadedConfig): Promise<Finding> {
@@ -103,12 +127,19 @@ async function examineTrust({ config }: LoadedConfig): Promise<Finding> {
   return ok(`${trusted.length - revoked} trusted, ${revoked} revoked`);
 }
 
-function examineAudit({ config }: LoadedConfig): Finding {
-  const dir = dataDir(config.dataDir);
-  // The remembered end first: what a running node adds meanwhile can only be more.
-  const remembered = readAuditEnd(dir.auditEnd);
-  const { count } = verifyAudit(dir.audit, remembered);
-  return ok(`${count} records, and none changed or taken out`);
+function examineAudit(loaded: LoadedConfig): Finding {
+  const dir = dataDir(loaded.config.dataDir);
+  if (!existsSync(loaded.config.net.keyPath)) return ok('none yet');
+  const { identity, rotations } = loadNodeKey(loaded);
+  const issuers = [identity.id, ...rotations.map((rotation) => readRotation(rotation).from.id)];
+  const witnesses = new CheckpointFile({ path: dir.auditWitnesses });
+  witnesses.start();
+  // The remembered ends first: what a running node adds meanwhile can only be more.
+  const kept = readWitnesses(witnesses, issuers);
+  const remembered = readAuditEnd(dir.auditEnd, new Set(issuers));
+  const { count } = verifyAudit(dir.audit, [...kept, ...(remembered === undefined ? [] : [remembered])]);
+  const peers = kept.length === 0 ? 'no peer keeps its checkpoints' : `as ${kept.length} of its peers keep it`;
+  return ok(`${count} records, and none changed or taken out; ${peers}`);
 }
 
 function examineDatabase({ config }: LoadedConfig): Finding {
@@ -117,7 +148,7 @@ function examineDatabase({ config }: LoadedConfig): Finding {
   if (!existsSync(file)) return ok('none yet');
   if (findRunning(dir) !== undefined) return ok('in use by the node that runs, which checked it when it started');
   // Opening checks every page, and names what is wrong.
-  openDatabase({ path: file, migrations: [...sessionMigrations, ...memoryMigrations] })[Symbol.dispose]();
+  openDatabase({ path: file, migrations: NODE_MIGRATIONS })[Symbol.dispose]();
   return ok(`${file} is whole`);
 }
 
@@ -156,9 +187,27 @@ function tryPort(host: string, port: number): Promise<string | undefined> {
   });
 }
 
-async function examineTools({ config, watchedFile }: LoadedConfig): Promise<Finding> {
-  const tools = await loadNodeTools(config, dataDir(config.dataDir), watchedFile);
+async function examineTools(loaded: LoadedConfig): Promise<Finding> {
+  const { config } = loaded;
+  await using started = new AsyncDisposableStack();
+  const tools = await loadNodeTools({ loaded, dir: dataDir(config.dataDir) }, started);
   return ok(`${tools.length} of this node, ${config.net.share.tools ? 'shared with trusted peers' : 'not shared'}`);
+}
+
+async function examineSandbox(): Promise<Finding> {
+  const { isolation, problem, fix } = await detectIsolation();
+  if (isolation === 'namespaces') return ok('plug-ins and servers run in namespaces of their own');
+  return {
+    state: 'warn',
+    text: `plug-ins are held by Node's permissions alone${problem === null ? '' : `: ${problem}`}`,
+    fix,
+  };
+}
+
+function examineCertificate({ config: { net } }: LoadedConfig): Finding {
+  if (net.tls === undefined) return ok('none; sessions of peers are sealed without');
+  readCertificate(net.tls);
+  return ok(net.tls.cert);
 }
 
 async function examineBrain({ config, env }: LoadedConfig): Promise<Finding> {

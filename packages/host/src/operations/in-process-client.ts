@@ -11,14 +11,20 @@ export function createInProcessClient(backend: GatewayBackend): GatewayClient {
     tools: async () => backend.tools(),
     sessions: async () => backend.sessions(),
     history: async (sessionId) => backend.history(sessionId),
-    ask({ text, sessionId = randomUUID(), interactive = false }, { signal = never } = {}) {
-      return backend.ask({ text, sessionId, interactive }, { signal });
+    ask({ sessionId = randomUUID(), interactive = false, ...request }, { signal = never } = {}) {
+      return backend.ask({ ...request, sessionId, interactive }, { signal });
     },
     async confirm(id, approve) {
-      if (!backend.confirm(id, approve)) throw new SkeinError('Nothing waits for that answer any more', { code: 'not-found' });
+      if (!(await backend.confirm(id, approve)))
+        throw new SkeinError('Nothing waits for that answer any more', { code: 'not-found' });
     },
     call: ({ name, input }, { signal = never, onDelta } = {}) =>
       backend.callTool({ name, input }, { signal, ...(onDelta === undefined ? {} : { onDelta }) }),
+    tasks: async () => backend.tasks(),
+    task: async (id) => backend.task(id),
+    cancelTask: (id) => backend.cancelTask(id),
+    retryTask: (id) => backend.retryTask(id),
+    net: async () => backend.net(),
     events: ({ signal = never } = {}) => backend.events({ signal }),
   };
 }

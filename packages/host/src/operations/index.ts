@@ -1,13 +1,24 @@
 export type { AgentEvent, OfferedTool } from '@skein/agent';
-export type { GatewayClient, NodeEvent, NodeStatus, PeerStatus, SessionSummary } from '@skein/gateway';
+export type {
+  GatewayClient,
+  NetStatus,
+  NodeEvent,
+  NodeStatus,
+  PeerStatus,
+  SessionSummary,
+  TaskDetail,
+  TaskSummary,
+} from '@skein/gateway';
 export type { TrustLevel } from '@skein/mesh';
 export type { ConfigInput } from '../config/schema.ts';
 export { createLog } from '../log.ts';
 export { type DemoNode, type DemoPlan, planDemo, readPageToken } from './demo-plan.ts';
 export { type Check, examineNode } from './examine-node.ts';
+export { type ImportedVole, type ImportVoleOptions, importVole } from './import-vole.ts';
 export { createInProcessClient as createClient } from './in-process-client.ts';
 export { ensureKey, type InitResult, initNetwork, initNode, type OwnKey, ownKey } from './init-node.ts';
 export { type InviteOptions, invitePeer, type OpenInvite } from './invite-peer.ts';
 export { type Joined, type JoinOptions, joinPeer, type ReadInvite, readInvite } from './join-peer.ts';
 export { type OpenNode, type OpenNodeOptions, openNode } from './open-node.ts';
+export { type RotatedKey, rotateKey, setKeyPassphrase } from './rotate-key.ts';
 export { listTrusted, revokePeer, type TrustedPeer, trustPeer } from './trust-peer.ts';

@@ -1,10 +1,11 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { createIdentityFile, loadIdentity } from '@skein/mesh';
+import { isKeyFileEncrypted } from '@skein/mesh';
 import { fingerprintWords, formatKeyLine, type Identity, type PeerId, SkeinError } from '@skein/protocol';
 import { describeConfig } from '../config/describe-config.ts';
 import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load-config.ts';
 import { type ConfigInput, config as configSchema } from '../config/schema.ts';
+import { createNodeKey, loadNodeKey } from '../node-key.ts';
 
 /** What a node shows of itself to those who should trust it. */
 export interface OwnKey {
@@ -29,6 +30,8 @@ export interface InitOptions extends LoadOptions {
   readonly values: ConfigInput;
   /** Writes over a config file. A key is never written over. */
   readonly force: boolean;
+  /** Of the key: it is made with it, or, where there is one, opened. */
+  readonly keyPassphrase?: () => string;
 }
 
 /**
@@ -36,7 +39,7 @@ export interface InitOptions extends LoadOptions {
  * @throws SkeinError `conflict` when there is a config file and not `force`; `invalid` for values that do not fit.
  */
 export function initNode(options: InitOptions): InitResult {
-  const { values, force, cwd = process.cwd(), file: named, ...rest } = options;
+  const { values, force, keyPassphrase, cwd = process.cwd(), file: named, ...rest } = options;
   const file = path.resolve(cwd, named ?? 'skein.config.json');
   if (existsSync(file) && !force) {
     throw new SkeinError(`${file} is there already; edit it, or write over it with --force (the key stays)`, {
@@ -46,7 +49,9 @@ export function initNode(options: InitOptions): InitResult {
   checkValues(values);
   mkdirSync(path.dirname(file), { recursive: true });
   writeFileSync(file, describeConfig(values));
-  const { key, madeKey } = ensureKey(loadConfig({ ...rest, cwd, file }));
+  const loaded = loadConfig({ ...rest, cwd, file });
+  if (keyPassphrase !== undefined) refuseOpenKey(loaded);
+  const { key, madeKey } = ensureKey({ ...loaded, ...(keyPassphrase === undefined ? {} : { keyPassphrase }) });
   return { key, file, wroteConfig: true, madeKey };
 }
 
@@ -54,13 +59,14 @@ export function initNode(options: InitOptions): InitResult {
  * Makes the key of a node, and a config file with its name where there is none.
  * @throws SkeinError `conflict` when there is a config file that gives another name.
  */
-export function initNetwork(options: LoadOptions & { readonly name: string }): {
+export function initNetwork(options: LoadOptions & Pick<LoadedConfig, 'keyPassphrase'> & { readonly name: string }): {
   readonly key: OwnKey;
   readonly madeKey: boolean;
 } {
-  const { name, ...load } = options;
-  const loaded = loadConfig(load);
-  if (loaded.file === null) return initNode({ ...load, values: { ...load.overrides, name }, force: false });
+  const { name, keyPassphrase, ...load } = options;
+  const unlocking = keyPassphrase === undefined ? {} : { keyPassphrase };
+  const loaded = { ...loadConfig(load), ...unlocking };
+  if (loaded.file === null) return initNode({ ...load, ...unlocking, values: { ...load.overrides, name }, force: false });
   if (loaded.config.name !== name) {
     throw new SkeinError(
       `${loaded.file} calls this node "${loaded.config.name}"; change its name there, or say: skein net init ${loaded.config.name}`,
@@ -76,13 +82,13 @@ export function initNetwork(options: LoadOptions & { readonly name: string }): {
 export function ensureKey(loaded: LoadedConfig): { readonly key: OwnKey; readonly madeKey: boolean } {
   const { keyPath } = loaded.config.net;
   const madeKey = !existsSync(keyPath);
-  const identity = madeKey ? createIdentityFile(keyPath) : loadIdentity(keyPath);
-  return { key: describeKey(loaded, identity), madeKey };
+  if (madeKey) createNodeKey(loaded);
+  return { key: ownKey(loaded), madeKey };
 }
 
-/** @throws SkeinError `not-found` when there is no key, `denied` or `corrupt` when it cannot be used. */
+/** @throws SkeinError `not-found` when there is no key; `denied`, `corrupt` or `unauthenticated` when it cannot be used. */
 export function ownKey(loaded: LoadedConfig): OwnKey {
-  return describeKey(loaded, loadIdentity(loaded.config.net.keyPath));
+  return describeKey(loaded, loadNodeKey(loaded).identity);
 }
 
 function describeKey({ config }: LoadedConfig, identity: Identity): OwnKey {
@@ -93,6 +99,14 @@ function describeKey({ config }: LoadedConfig, identity: Identity): OwnKey {
     line: formatKeyLine(identity, config.name),
     keyPath: config.net.keyPath,
   };
+}
+
+/** A passphrase that would not count must not be taken for one that does. */
+function refuseOpenKey({ config: { net } }: LoadedConfig): void {
+  if (!existsSync(net.keyPath) || isKeyFileEncrypted(net.keyPath)) return;
+  throw new SkeinError(`${net.keyPath} is there already, without a passphrase; set one with: skein net passphrase`, {
+    code: 'conflict',
+  });
 }
 
 /** A file that would not load again is not written. */

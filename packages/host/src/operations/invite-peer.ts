@@ -1,11 +1,9 @@
-import { networkInterfaces } from 'node:os';
-import { formatInviteCode, Invites, loadOrCreateIdentity, type TrustLevel } from '@skein/mesh';
-import { fingerprintWords, SkeinError } from '@skein/protocol';
+import { formatInviteCode, Invites, type TrustLevel } from '@skein/mesh';
+import { fingerprintWords } from '@skein/protocol';
+import { ownAddresses } from '../addresses.ts';
 import type { LoadedConfig } from '../config/load-config.ts';
 import { dataDir } from '../data-dir.ts';
-
-/** Addresses a code has room for. */
-const ADDRESSES_MAX = 8;
+import { loadOrCreateNodeKey } from '../node-key.ts';
 
 export interface InviteOptions {
   /** What the one who joins may do here. */
@@ -36,8 +34,8 @@ export interface OpenInvite {
 export function invitePeer(loaded: LoadedConfig, options: InviteOptions): OpenInvite {
   const { config } = loaded;
   const { trust, allowBrain, ttlMs, port } = options;
-  const addresses = options.addresses.length > 0 ? options.addresses : ownAddresses(loaded, port);
-  const identity = loadOrCreateIdentity(config.net.keyPath);
+  const addresses = options.addresses.length > 0 ? options.addresses : ownAddresses(loaded.config.net, port);
+  const { identity } = loadOrCreateNodeKey(loaded);
   const invites = new Invites({ directory: dataDir(config.dataDir).invites, now: Date.now });
   const { id, secret, expiresAtMs } = invites.create({ trust, allowBrain, ttlMs });
   try {
@@ -55,27 +53,4 @@ export function invitePeer(loaded: LoadedConfig, options: InviteOptions): OpenIn
     invites.cancel(id);
     throw error;
   }
-}
-
-/** Where others may reach this node: what the configuration says, else this machine's own addresses. */
-function ownAddresses({ config: { net } }: LoadedConfig, port: number): readonly string[] {
-  if (net.publicUrl !== undefined) return [hostAndPort(net.publicUrl)];
-  if (net.hostname !== undefined) return [`${net.hostname}:${port}`];
-  const isAny = net.host === '0.0.0.0' || net.host === '::';
-  if (!isAny) return [`${net.host.includes(':') ? `[${net.host}]` : net.host}:${port}`];
-  const found = Object.values(networkInterfaces())
-    .flatMap((addresses) => addresses ?? [])
-    .filter(({ internal, address }) => !internal && !address.startsWith('fe80:'))
-    // What most networks speak comes first: the other side tries them in order.
-    .sort((a, b) => a.family.localeCompare(b.family))
-    .filter(({ family }) => family === 'IPv4' || net.host === '::')
-    .map(({ address, family }) => `${family === 'IPv6' ? `[${address}]` : address}:${port}`);
-  if (found.length === 0) return [`127.0.0.1:${port}`];
-  return found.slice(0, ADDRESSES_MAX);
-}
-
-function hostAndPort(url: string): string {
-  if (!URL.canParse(url)) throw new SkeinError(`net.publicUrl "${url}" is not an address`, { code: 'invalid' });
-  const { hostname, port, protocol } = new URL(url);
-  return `${hostname}:${port || (protocol === 'wss:' || protocol === 'https:' ? '443' : '80')}`;
 }

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import {
-  createWebSocketTransport,
+  createWebTransport,
   type InviteCode,
-  loadIdentity,
   Mesh,
   parseInviteCode,
   Router,
@@ -13,6 +12,7 @@ import {
 import { fingerprintWords, formatKeyLine, type PeerId, SkeinError } from '@skein/protocol';
 import type { LoadedConfig } from '../config/load-config.ts';
 import { dataDir } from '../data-dir.ts';
+import { loadNodeKey } from '../node-key.ts';
 import { ensureKey } from './init-node.ts';
 
 /** How long one address of an invitation may take to answer. */
@@ -79,10 +79,10 @@ export async function joinPeer(loaded: LoadedConfig, invite: ReadInvite, options
 }
 
 /** A mesh for one session: only the key the invitation is from may answer, and nothing is served. */
-function createJoiningMesh({ config }: LoadedConfig, inviter: PeerId): Mesh {
-  const { name, net } = config;
+function createJoiningMesh(loaded: LoadedConfig, inviter: PeerId): Mesh {
+  const { name, net } = loaded.config;
   return new Mesh({
-    identity: loadIdentity(net.keyPath),
+    identity: loadNodeKey(loaded).identity,
     name,
     boot: randomBytes(16).toString('hex'),
     gatekeeper: {
@@ -90,7 +90,7 @@ function createJoiningMesh({ config }: LoadedConfig, inviter: PeerId): Mesh {
       admitAnswer: ({ id }) => (id === inviter ? { admitted: true } : { admitted: false, code: 'untrusted' }),
       expectedAt: () => inviter,
     },
-    transports: [createWebSocketTransport()],
+    transports: [createWebTransport()],
     router: new Router(),
     limits: { maxConcurrentCalls: 1, maxMessagesPerSecond: net.maxMessagesPerSecond },
     clock: systemClock,

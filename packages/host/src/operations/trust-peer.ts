@@ -13,6 +13,12 @@ export interface TrustedPeer {
   readonly denyTools: readonly string[];
   readonly url: string | null;
   readonly revoked: boolean;
+  /** Its revocation list counts here. */
+  readonly revoker: boolean;
+  /** Others are told of its revocation. */
+  readonly shared: boolean;
+  /** The key that has taken its place. */
+  readonly successor: PeerId | null;
 }
 
 /** Trusts a key; a node that runs takes it up by itself. */
@@ -29,9 +35,13 @@ export function trustPeer(dir: DataDir, line: string, options: Partial<TrustOpti
 export async function revokePeer(
   dir: DataDir,
   who: string,
-  connected: readonly { readonly id: string; readonly name: string }[] = [],
+  {
+    connected = [],
+    share = false,
+  }: { readonly connected?: readonly { readonly id: string; readonly name: string }[]; readonly share?: boolean } = {},
 ): Promise<TrustedPeer> {
-  const filed = (await listTrusted(dir)).filter(({ name }) => name === who).map(({ id }) => id);
+  const named = (await listTrusted(dir)).filter(({ name, successor }) => name === who && successor === null);
+  const filed = named.map(({ id }) => id);
   const shown = connected.filter(({ name }) => name === who).map(({ id }) => id);
   const [only, ...others] = new Set([...filed, ...shown]);
   if (others.length > 0) {
@@ -39,7 +49,7 @@ export async function revokePeer(
       code: 'conflict',
     });
   }
-  return describe(new TrustStore({ path: dir.authorizedPeers }).revoke(only ?? who));
+  return describe(new TrustStore({ path: dir.authorizedPeers }).revoke(only ?? who, { share }));
 }
 
 /** The trust file as it is. @throws SkeinError `corrupt`, `denied`. */
@@ -60,5 +70,8 @@ function describe(record: TrustRecord): TrustedPeer {
     denyTools: record.denyTools,
     url: record.url ?? null,
     revoked: record.revoked,
+    revoker: record.revoker,
+    shared: record.shareRevocation,
+    successor: record.successor ?? null,
   };
 }

@@ -1,0 +1,30 @@
+import { expect, test } from 'vitest';
+import { explain } from './explain.ts';
+import { config } from './schema.ts';
+
+test.each([
+  { tools: { databases: { shop: { url: 'mysql://me:hunter2@db.example.org/shop' } } } },
+  { tools: { databases: { shop: { url: 'postgres://me:hunter2@db.example.org' } } } },
+  { tools: { databases: { shop: { url: 'postgres://me:hun/ter2hunter2@db.example.org/shop?sslmode=odd' } } } },
+  { tools: { databases: { shop: 'postgres://me:hunter2@db.example.org/shop' } } },
+  { tools: { mcp: { shop: { url: 'https://me:hunter2@mcp.example.org/' } } } },
+  { net: { peers: [{ url: 'wss://me:hunter2@peer.example.org' }] } },
+])('what is wrong with %j is told without its password', (value) => {
+  const result = config.safeParse(value);
+  const told = explain(config, result.error?.issues ?? [], value).map(({ text }) => text);
+  expect(told.length).toBeGreaterThan(0);
+  expect(told.join()).not.toMatch(/hunter2|ter2/);
+});
+
+test.each([
+  [
+    { tools: { databases: { shop: { url: 'sqlite:x', writ: true } } } },
+    /tools\.databases\.shop\.writ: unknown key; did you mean "write"/,
+  ],
+  [{ tools: { mcp: { shop: { command: ['x'], alow: {} } } } }, /tools\.mcp\.shop\.alow: unknown key; did you mean "allow"/],
+  [{ tools: { mcp: { shop: { url: 'https://x.org/', headerEnv: {} } } } }, /headerEnv: unknown key; did you mean "headersEnv"/],
+])('an unknown key in %j is told with the nearest', (value, expected) => {
+  const result = config.safeParse(value);
+  const told = explain(config, result.error?.issues ?? [], value).map(({ text }) => text);
+  expect(told.join('\n')).toMatch(expected);
+});

@@ -1,0 +1,144 @@
+import type { ExecutorContext, Task, TaskExecutor } from '@skein/agent';
+import type { Peer } from '@skein/mesh';
+import {
+  type ConversationEntry,
+  type PeerId,
+  SkeinError,
+  type TaskEvent,
+  type TaskOutcome,
+  tasksAcknowledge,
+  tasksCancel,
+  tasksConfirm,
+  tasksSubmit,
+  tasksWatch,
+} from '@skein/protocol';
+
+/** How long a node may take to accept a task, or to answer a word about one. */
+const ANSWER_MS = 10_000;
+/** A worker ends a task by its deadline; what it says of that may take so long to come. */
+const OUTCOME_MS = 5_000;
+const REMAINING_MS_MAX = 86_400_000;
+
+export interface RemoteExecutorParts {
+  readonly self: PeerId;
+  readonly peer: Peer;
+  /** The node said that it has no room. */
+  readonly onBusy: (error: SkeinError) => void;
+}
+
+/** Has another node do a task: hands it over, takes its steps as they come, and knows of each act before it happens. */
+export class RemoteExecutor implements TaskExecutor {
+  readonly #parts: RemoteExecutorParts;
+
+  constructor(parts: RemoteExecutorParts) {
+    this.#parts = parts;
+  }
+
+  get owner(): PeerId {
+    return this.#parts.peer.id;
+  }
+
+  async run(task: Task, context: ExecutorContext): Promise<TaskOutcome> {
+    const { peer, onBusy } = this.#parts;
+    try {
+      await this.#submit(task, context);
+      const outcome = await this.#watch(task, context);
+      // It let go of the task without anybody's wish: the link was cut meanwhile, or it stops.
+      if (outcome.state !== 'unknown' && outcome.error?.code === 'unavailable')
+        throw new SkeinError(outcome.error.message, outcome.error);
+      return outcome;
+    } catch (thrown) {
+      const error = SkeinError.from(thrown);
+      if (context.signal.aborted) await this.#cancel(task);
+      else if (error.code === 'busy') onBusy(error);
+      // It has no room, takes no tasks from this node, or is not what it seemed: another may be all that.
+      throw ELSEWHERE.has(error.code) ? unavailable(peer, error.message, error) : error;
+    }
+  }
+
+  async confirm(task: Task, id: string, approve: boolean): Promise<boolean> {
+    const { waiting } = await this.#parts.peer.call(
+      tasksConfirm,
+      { task: task.id, id, approve },
+      { timeoutMs: ANSWER_MS, priority: 'interactive' },
+    );
+    return waiting;
+  }
+
+  #submit(task: Task, { steps, remainingMs, signal }: ExecutorContext) {
+    const { peer, self } = this.#parts;
+    const { id, attempt, text, session, priority, interactive, source, history, path } = task;
+    return peer.call(
+      tasksSubmit,
+      {
+        task: id,
+        attempt,
+        text,
+        session,
+        priority,
+        interactive,
+        ...(source === undefined ? {} : { source }),
+        history,
+        steps,
+        path: path.at(-1) === self ? path : [...path, self],
+        remainingMs: Math.max(1, Math.min(Math.floor(remainingMs), REMAINING_MS_MAX)),
+      },
+      { signal, timeoutMs: ANSWER_MS },
+    );
+  }
+
+  #watch(task: Task, context: ExecutorContext): Promise<TaskOutcome> {
+    const { peer } = this.#parts;
+    const { signal, remainingMs } = context;
+    const known = new Set(context.steps.map((entry) => JSON.stringify(entry)));
+    const ended = new Set(context.steps.flatMap(({ message }) => (message.role === 'tool' ? [message.callId] : [])));
+    return peer.call(
+      tasksWatch,
+      { task: task.id, after: 0 },
+      {
+        signal,
+        timeoutMs: remainingMs + OUTCOME_MS,
+        onPart: async ({ event }) => {
+          const own = asOwnEvent(event, peer.name);
+          if (own.type === 'step' && own.entries.every((entry) => known.has(JSON.stringify(entry)))) return;
+          // Told once more by a node that had the task before: kept again without its result, it would count as cut off.
+          if (own.type === 'intent' && ended.has(own.id)) return;
+          await context.emit(own);
+          if (own.type !== 'intent') return;
+          await peer.call(tasksAcknowledge, { task: task.id, id: own.id }, { signal, timeoutMs: ANSWER_MS });
+        },
+      },
+    );
+  }
+
+  async #cancel(task: Task): Promise<void> {
+    try {
+      await this.#parts.peer.call(tasksCancel, { task: task.id }, { timeoutMs: ANSWER_MS });
+    } catch {
+      // It is away, and ends what it does for this node by itself.
+    }
+  }
+}
+
+/** What says nothing of the task, only of the node that was asked. */
+const ELSEWHERE: ReadonlySet<string> = new Set(['unavailable', 'busy', 'denied', 'not-found', 'unsupported', 'conflict']);
+
+/** Whatever another node made is text from outside, and only people speak as the user. */
+function asOwnEvent(event: TaskEvent, peer: string): TaskEvent {
+  if (event.type !== 'step') return event;
+  return { type: 'step', entries: event.entries.map((entry) => asOwnEntry(entry, peer)) };
+}
+
+function asOwnEntry({ message }: ConversationEntry, peer: string): ConversationEntry {
+  if (message.role === 'user') {
+    throw new SkeinError(`${peer} put words into the user's mouth: its steps are refused`, { code: 'invalid' });
+  }
+  return { message: message.role === 'tool' ? { ...message, untrusted: true } : message, tainted: true };
+}
+
+function unavailable(peer: Peer, message: string, cause?: SkeinError): SkeinError {
+  return new SkeinError(`${peer.name} does not do the task: ${message}`, {
+    code: 'unavailable',
+    ...(cause === undefined ? {} : { cause }),
+  });
+}

@@ -1,0 +1,41 @@
+import type { Peer } from '@skein/mesh';
+import type { ElectionMode, PeerId } from '@skein/protocol';
+
+/** Who leads, as this node sees it. */
+export interface LeadershipStatus {
+  readonly mode: ElectionMode;
+  readonly leader: { readonly id: PeerId; readonly name: string } | null;
+  readonly term: number;
+  readonly isMe: boolean;
+  /** In `quorum`, the voters; `connected` is true of this node itself. */
+  readonly voters: readonly { readonly id: PeerId; readonly name: string; readonly connected: boolean }[];
+  /** With two voters, neither can be spared. */
+  readonly witnessNeeded: boolean;
+  /** There can be two leaders, or none where one was meant, without anything being broken. */
+  readonly bestEffort: boolean;
+  /** What a person should know of it, in words. */
+  readonly note: string;
+}
+
+/** The right to act as leader, for as long as `check` does not throw. */
+export interface Fence {
+  /** Grows with each leadership: what acted under a lower one comes too late. */
+  readonly term: number;
+  /**
+   * To be called right before an effect, with nothing waited for in between.
+   * @throws SkeinError `conflict` when another leadership began, `unavailable` when the lease may have run out.
+   */
+  check(): void;
+}
+
+/** The peers that must have noted something before the leader acts on it, and how many of them. */
+export interface Witnesses {
+  readonly mode: ElectionMode;
+  /** Those that can be asked now. */
+  readonly peers: readonly Peer[];
+  readonly needed: number;
+  /** How many there are, away or not. */
+  readonly all: number;
+  /** Whether what this node has noted itself counts as much as a witness's word. */
+  readonly selfCounts: boolean;
+}

@@ -1,0 +1,134 @@
+import { ScheduleStore, schedulesOf } from '@skein/agent';
+import type { Database } from '@skein/engine';
+import type { LeaderStatus, ScheduleStatus } from '@skein/gateway';
+import { type AuditLog, type Mesh, type Peer, type Router, systemClock, type TrustRecord, type TrustStore } from '@skein/mesh';
+import type { PeerId, SkeinError } from '@skein/protocol';
+import type { Logger } from 'pino';
+import type { NodeConfig } from './config/load-config.ts';
+import type { HostEvent } from './events.ts';
+import { electionSettingOf } from './features/election-setting.ts';
+import { Leadership } from './features/leadership.ts';
+import { Schedules } from './features/schedules.ts';
+import type { NodeTasks } from './node-tasks.ts';
+import { Sparingly } from './sparingly.ts';
+
+const REFUSALS_PER_MINUTE = 60;
+
+export interface NodeDutiesParts {
+  readonly self: PeerId;
+  readonly config: NodeConfig;
+  readonly mesh: Mesh;
+  readonly router: Router;
+  readonly trust: TrustStore;
+  /** What is in it, the configuration considered. */
+  readonly records: () => readonly TrustRecord[];
+  readonly audit: AuditLog;
+  readonly database: Database;
+  readonly tasks: NodeTasks;
+  /** The file of the term and the vote. */
+  readonly electionPath: string;
+  readonly log: Logger;
+  readonly onEvent: (event: HostEvent) => void;
+}
+
+/** Who leads, and what is done without being asked: once for all nodes, or by each. */
+export class NodeDuties implements AsyncDisposable {
+  readonly #parts: NodeDutiesParts;
+  readonly #leadership: Leadership;
+  readonly #schedules: Schedules;
+  readonly #refusals = new Sparingly({ maxPerMinute: REFUSALS_PER_MINUTE, monotonicMs: systemClock.monotonicMs });
+  /** The leader and the term that were told last. */
+  #told = '';
+  #started = false;
+
+  /** @throws SkeinError `invalid` when `net.leader` is the name of several keys. */
+  constructor(parts: NodeDutiesParts) {
+    this.#parts = parts;
+    const { self, config, mesh, router, audit, database, tasks, log } = parts;
+    this.#leadership = new Leadership({
+      setting: this.#setting(),
+      mesh,
+      router,
+      clock: systemClock,
+      path: parts.electionPath,
+      nameOf: (id) => this.#nameOf(id),
+      onRefused: (refusal) => audit.append({ event: 'leader-refused', ...refusal, name: this.#nameOf(refusal.peer) }),
+      onError: (error: SkeinError) => log.error({ error: error.message, cause: error.cause }, 'the election cannot be kept'),
+    });
+    this.#schedules = new Schedules({
+      self,
+      schedules: schedulesOf(config),
+      mode: config.net.heartbeatMode,
+      leadership: this.#leadership,
+      store: new ScheduleStore({ database }),
+      router,
+      clock: systemClock,
+      submit: ({ task, ...work }) => tasks.submit({ id: task, ...work }),
+      onEvent: (event) => log.info(event, 'schedule'),
+      onRefused: ({ peer, reason }) => {
+        const left = this.#refusals.admit();
+        if (left === undefined) return;
+        const more = left === 0 ? {} : { count: left };
+        audit.append({ event: 'schedule-refused', peer, name: this.#nameOf(peer), reason, ...more });
+      },
+    });
+  }
+
+  async start(): Promise<void> {
+    this.#leadership.start();
+    this.#started = true;
+    this.#leadership.onChange(({ leader, term }) => {
+      const now = JSON.stringify([leader, term]);
+      if (now === this.#told) return;
+      this.#told = now;
+      this.#parts.onEvent({ type: 'leader-changed', leader, term });
+    });
+    await this.#schedules.start();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#schedules[Symbol.asyncDispose]();
+    await this.#leadership[Symbol.asyncDispose]();
+  }
+
+  joined(peer: Peer): void {
+    if (!this.#started) return;
+    // Where it answered may only now be known to be its address, and so what the configuration says of it.
+    this.trustChanged();
+    this.#leadership.joined(peer);
+  }
+
+  left(id: PeerId): void {
+    if (this.#started) this.#leadership.left(id);
+  }
+
+  /** The trust file or the configuration has changed: members and voters may be others. */
+  trustChanged(): void {
+    if (this.#started) this.#leadership.configure(this.#setting());
+  }
+
+  /** Null for a node that takes no part: one of a single command, or without a network. */
+  leader(): LeaderStatus | null {
+    if (!this.#started) return null;
+    const { mode, leader, isMe, term, voters, bestEffort, note } = this.#leadership.status();
+    return { mode, leader, isMe, term, voters: voters.map(({ id, name }) => ({ id, name })), bestEffort, note };
+  }
+
+  schedules(): readonly ScheduleStatus[] {
+    if (!this.#started) return [];
+    return this.#schedules
+      .list()
+      .map(({ name, rule, nextDueMs, lastDueMs }) => ({ name, when: rule, nextAtMs: nextDueMs, lastAtMs: lastDueMs }));
+  }
+
+  #setting() {
+    const { self, config, records } = this.#parts;
+    const { leader, voter } = config.net;
+    return electionSettingOf({ self, name: config.name, leader, voter, records: records() });
+  }
+
+  #nameOf(id: PeerId): string {
+    const { self, config, trust } = this.#parts;
+    return id === self ? config.name : (trust.get(id)?.name ?? id.slice(0, 8));
+  }
+}
