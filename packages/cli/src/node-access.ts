@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import path from 'node:path';
 import type { ConfigInput, LoadedConfig, LoadOptions, OpenNode } from '@skein/host';
 import { SkeinError } from '@skein/protocol';
+import { unlockKey } from './passphrase.ts';
 import type { Shell } from './shell.ts';
 
 /** What the config of this command line is loaded with. `mayBeMade`: the folder need not be there yet. */
@@ -35,8 +36,11 @@ function mustBeFolder(dir: string): void {
 
 /** The running node, or one for this command alone. `peer`: the only one worth waiting for. */
 export async function openNodeOf(shell: Shell, options: { readonly peer?: string } = {}): Promise<OpenNode> {
-  const { openNode, loadConfig } = await import('@skein/host');
-  return openNode(loadConfig(loadOptionsOf(shell)), {
+  const { dataDir, findRunning, openNode } = await import('@skein/host');
+  const loaded = await loadConfigOf(shell);
+  // A node that runs has its key open.
+  const isRunning = findRunning(dataDir(loaded.config.dataDir)) !== undefined;
+  return openNode(isRunning ? loaded : await unlockKey(shell, loaded), {
     ...options,
     signal: shell.signal,
     onProgress: (text) => shell.note(text),

@@ -49,6 +49,12 @@ function words(event: NodeEvent): string {
     }
     case 'tool-served':
       return `${event.name} called ${event.tool}: ${event.ok ? 'done' : 'failed'} in ${Math.round(event.ms)} ms`;
+    case 'chat-message':
+      return `${event.name} says: ${event.text}`;
+    case 'leader-changed':
+      return event.leader === null ? 'nobody leads' : `${event.leader.name} leads (term ${event.term})`;
+    case 'task-ended':
+      return `task ${event.id.slice(0, 8)} ended ${event.state}: ${event.title}`;
     case 'config-reloaded': {
       const parts = [list('in force', event.applied), list('after a restart', event.needRestart)];
       return `the config was read again; ${parts.filter((part) => part !== '').join('; ') || 'nothing changed'}`;

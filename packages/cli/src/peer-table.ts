@@ -12,17 +12,25 @@ export function describePeers(shell: Shell, peers: readonly PeerStatus[]): strin
   const width = Math.max(...peers.map(({ name }) => name.length));
   return peers
     .flatMap((peer) => {
-      const { name, state, trust, address, latencyMs, tools, problem } = peer;
+      const { name, state, trust, address, latencyMs, tools, problem, dialect, transport, brain, load, notProtected } = peer;
       const facts = [
         state,
         `trust ${trust}`,
         ...(latencyMs === null ? [] : [`${latencyMs.toFixed(1)} ms`]),
         ...(state === 'connected' ? [countOf(tools.length)] : []),
+        ...(dialect === 'skein' ? [] : [dialect]),
+        ...(transport === 'http' ? ['over HTTP'] : []),
+        ...(brain === null ? [] : [`brain ${plainLine(brain, 60)}`]),
+        ...(load === null || load.running + load.queued === 0 ? [] : [`${load.running + load.queued} tasks`]),
         ...(address === null ? [] : [plainLine(address, 80)]),
       ];
       const line = `${marks[state]} ${bold(plainLine(name, 64).padEnd(width))}  ${facts.join(', ')}`;
       const why = problem ?? (state === 'disconnected' && address === null ? NO_ADDRESS : null);
-      return why === null ? [line] : [line, dim(`    ${plainLine(why, 300)}`)];
+      return [
+        line,
+        ...(notProtected.length === 0 ? [] : [yellow(`    its protocol lacks: ${notProtected.join(', ')}`)]),
+        ...(why === null ? [] : [dim(`    ${plainLine(why, 300)}`)]),
+      ];
     })
     .join('\n');
 }

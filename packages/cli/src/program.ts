@@ -6,11 +6,13 @@ import { callCommand } from './commands/call.ts';
 import { chatCommand } from './commands/chat.ts';
 import { demoCommand } from './commands/demo.ts';
 import { doctorCommand } from './commands/doctor.ts';
+import { importCommand } from './commands/import.ts';
 import { initCommand } from './commands/init.ts';
 import { inviteCommand } from './commands/invite.ts';
 import { joinCommand } from './commands/join.ts';
 import { netCommand } from './commands/net.ts';
 import { startCommand } from './commands/start.ts';
+import { tasksCommand } from './commands/tasks.ts';
 import { toolsCommand } from './commands/tools.ts';
 import type { GlobalOptions, Shell } from './shell.ts';
 
@@ -44,9 +46,11 @@ export function createProgram(shell: Shell): Command {
     chatCommand(shell),
     callCommand(shell),
     toolsCommand(shell),
+    tasksCommand(shell),
     inviteCommand(shell),
     joinCommand(shell),
     netCommand(shell),
+    importCommand(shell),
     doctorCommand(shell),
   ];
   for (const command of commands) program.addCommand(command);

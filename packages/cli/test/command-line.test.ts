@@ -3,7 +3,7 @@ import path from 'node:path';
 import { expect, test } from 'vitest';
 import { skein, TempDir } from './skein-process.ts';
 
-const COMMANDS = ['demo', 'init', 'start', 'ask', 'chat', 'call', 'tools', 'invite', 'join', 'net', 'doctor'];
+const COMMANDS = ['demo', 'init', 'start', 'ask', 'chat', 'call', 'tools', 'tasks', 'invite', 'join', 'net', 'doctor'];
 const NET = ['init', 'show-key', 'trust', 'revoke', 'peers', 'status'];
 
 test('--help names every command, on the standard output, with exit code 0', async () => {

@@ -261,3 +261,21 @@ test('doctor names a plug-in that does not load, once', async () => {
     { name: 'tools', text: expect.stringContaining('bad.ts') },
   ]);
 });
+
+test('tasks says what was asked, with its steps and how it ended, and takes up one that did not end well', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  await using node = new SkeinProcess(['start', '--json'], { cwd: dir.path });
+  await node.line(({ type }) => type === 'ready');
+  expect((await skein(dir.path, ['tasks'])).stdout).toContain('No tasks yet');
+  expect((await skein(dir.path, ['ask', 'how much memory is free?'])).code).toBe(0);
+  const [task] = (await skein(dir.path, ['tasks', 'list', '--json'])).lines;
+  expect(task).toMatchObject({ type: 'task', state: 'done', title: 'how much memory is free?', origin: null, owner: null });
+  const id = String(task?.id);
+  expect((await skein(dir.path, ['tasks', 'show', id.slice(0, 8)])).stdout).toMatch(/calls system_info[\s\S]*system_info gave/);
+  const again = await skein(dir.path, ['tasks', 'retry', id]);
+  expect(again.code).not.toBe(0);
+  expect(again.stderr).toMatch(/done/);
+  expect((await skein(dir.path, ['tasks', 'cancel', id])).stdout).toContain('is done');
+  expect((await skein(dir.path, ['tasks', 'show', 'zz'])).stderr).toMatch(/"zz" is not the id of a task/);
+});

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url';
 
 const WAIT_MS = 20_000;
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
+/** What makes a terminal out of pipes (util-linux). */
+const SCRIPT = '/usr/bin/script';
 const CACHE = fileURLToPath(new URL('../../../node_modules/.cache/skein', import.meta.url));
 
 export type Line = Readonly<Record<string, unknown>>;
@@ -40,9 +42,21 @@ export class SkeinProcess implements AsyncDisposable {
 
   constructor(
     args: readonly string[],
-    { cwd, env = {}, input }: { cwd: string; env?: Record<string, string>; input?: 'open' },
+    {
+      cwd,
+      env = {},
+      input,
+      wrap = (command) => command,
+    }: {
+      cwd: string;
+      env?: Record<string, string>;
+      input?: 'open';
+      /** The command line that runs this one. */
+      wrap?: (command: readonly [string, ...string[]]) => readonly [string, ...string[]];
+    },
   ) {
-    this.child = spawn(process.execPath, ['--conditions=skein-source', MAIN, ...args], {
+    const [program, ...rest] = wrap([process.execPath, '--conditions=skein-source', MAIN, ...args]);
+    this.child = spawn(program, rest, {
       cwd,
       env: { ...cleanEnvironment(), ...env },
       stdio: [input === 'open' ? 'pipe' : 'ignore', 'pipe', 'pipe'],
@@ -119,6 +133,27 @@ export class SkeinProcess implements AsyncDisposable {
     for (const wake of this.#wakers) wake();
     this.#wakers.clear();
   }
+}
+
+/** Why there is no terminal for a test; null where there is one. */
+export const noTerminal = existsSync(SCRIPT) ? null : 'no `script`: apt-get install -y bsdutils';
+
+/** The `skein` command on a pseudo-terminal, as a person runs it: what is typed goes in, what is shown comes out. */
+export class SkeinTerminal extends SkeinProcess {
+  constructor(args: readonly string[], { cwd }: { readonly cwd: string }) {
+    super(args, { cwd, env: { TERM: 'xterm' }, input: 'open', wrap: onTerminal });
+  }
+
+  /** Presses these keys. */
+  type(keys: string): void {
+    this.child.stdin?.write(keys);
+  }
+}
+
+function onTerminal(command: readonly string[]): readonly [string, ...string[]] {
+  const line = command.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ');
+  // Out of pipes it has no size, and every letter would have a line of its own.
+  return [SCRIPT, '-qefc', `stty rows 40 cols 120; exec ${line}`, '/dev/null'];
 }
 
 /** Runs a command to its end. */

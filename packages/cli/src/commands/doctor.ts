@@ -2,6 +2,7 @@ import type { Check } from '@skein/host';
 import { SkeinError } from '@skein/protocol';
 import { Command } from 'commander';
 import { loadOptionsOf } from '../node-access.ts';
+import { unlockKey } from '../passphrase.ts';
 import { plainText } from '../plain-text.ts';
 import type { Shell } from '../shell.ts';
 
@@ -13,7 +14,10 @@ export function doctorCommand(shell: Shell): Command {
     .action(async () => {
       const { examineNode } = await import('@skein/host');
       const failed: string[] = [];
-      for await (const check of examineNode(loadOptionsOf(shell), { signal: shell.signal })) {
+      for await (const check of examineNode(loadOptionsOf(shell), {
+        signal: shell.signal,
+        unlock: (loaded) => unlockKey(shell, loaded),
+      })) {
         if (check.state === 'fail') failed.push(check.name);
         shell.result({ type: 'check', ...check }, () => describe(shell, check));
       }

@@ -1,8 +1,10 @@
+import path from 'node:path';
 import type { ConfigInput } from '@skein/host';
 import { SkeinError } from '@skein/protocol';
 import { Command } from 'commander';
 import { loadOptionsOf } from '../node-access.ts';
 import { type BrainInput, parseBrain, parsePort } from '../option-values.ts';
+import { askNewPassphrase } from '../passphrase.ts';
 import type { Shell } from '../shell.ts';
 
 interface Options {
@@ -10,6 +12,8 @@ interface Options {
   readonly port?: number;
   readonly shareTools?: boolean;
   readonly brain?: BrainInput;
+  readonly passphrase?: boolean;
+  readonly passphraseFile?: string;
   readonly yes?: boolean;
   readonly force?: boolean;
 }
@@ -23,15 +27,23 @@ export function initCommand(shell: Shell): Command {
     .option('--port <port>', 'port to listen on; 0 lets the system choose', parsePort)
     .option('--share-tools', 'let trusted peers call the tools of this node')
     .option('--brain <provider[:model]>', 'the model; absent, one is looked for at each start', parseBrain)
+    .option('--passphrase', 'protect the key by a passphrase, asked for on the terminal now and at each start')
+    .option('--passphrase-file <file>', 'take it from this file, of mode 0600, now and at each start')
     .option('-y, --yes', 'ask nothing')
     .option('--force', 'write over a config file (never over a key)')
     .addHelpText('after', '\nExample:\n  $ skein init us-monitor --share-tools')
     .action(async (argument: string | undefined, options: Options) => {
       const given = { ...options, ...(argument === undefined ? {} : { name: argument }) };
       const chosen = shell.isInteractive && options.yes !== true ? await askFor(shell, given) : given;
+      const passphrase = options.passphrase === true ? await askNewPassphrase(shell) : undefined;
       const { initNode } = await import('@skein/host');
       const { overrides = {}, ...where } = loadOptionsOf(shell, { mayBeMade: true });
-      const done = initNode({ ...where, values: valuesOf(chosen, overrides), force: options.force === true });
+      const done = initNode({
+        ...where,
+        values: valuesOf(chosen, overrides),
+        force: options.force === true,
+        ...(passphrase === undefined ? {} : { keyPassphrase: () => passphrase }),
+      });
       const { key, file, madeKey } = done;
       shell.result({ type: 'initialised', file, madeKey, ...key }, () =>
         [
@@ -44,10 +56,11 @@ export function initCommand(shell: Shell): Command {
     });
 }
 
-function valuesOf({ name, port, shareTools, brain }: Options, overrides: ConfigInput): ConfigInput {
+function valuesOf({ name, port, shareTools, brain, passphraseFile }: Options, overrides: ConfigInput): ConfigInput {
   const net = {
     ...(port === undefined ? {} : { port }),
     ...(shareTools === true ? { share: { tools: true } } : {}),
+    ...(passphraseFile === undefined ? {} : { keyPassphraseFile: path.resolve(passphraseFile) }),
   };
   return {
     ...overrides,

@@ -3,6 +3,7 @@ import { fingerprintWords, SkeinError } from '@skein/protocol';
 import { Command } from 'commander';
 import { loadConfigOf } from '../node-access.ts';
 import { parseDuration, parseLevel, parseList } from '../option-values.ts';
+import { unlockKey } from '../passphrase.ts';
 import { plainLine } from '../plain-text.ts';
 import type { Shell } from '../shell.ts';
 
@@ -33,8 +34,9 @@ export function inviteCommand(shell: Shell): Command {
       const dir = dataDir(loaded.config.dataDir);
       const running = findRunning(dir);
       const client = connectToRunning(dir);
-      if (running === undefined || client === undefined) return inviteHere(shell, loaded, options);
-      const invite = await print(shell, loaded, { ...options, port: running.port });
+      const unlocked = await unlockKey(shell, loaded);
+      if (running === undefined || client === undefined) return inviteHere(shell, unlocked, options);
+      const invite = await print(shell, unlocked, { ...options, port: running.port });
       if (options.wait === true) await untilUsed(shell, invite, { client, trust: options.trust });
     });
 }

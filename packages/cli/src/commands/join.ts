@@ -3,6 +3,7 @@ import { SkeinError } from '@skein/protocol';
 import { Command } from 'commander';
 import { loadConfigOf, loadOptionsOf } from '../node-access.ts';
 import { parseLevel } from '../option-values.ts';
+import { unlockKey } from '../passphrase.ts';
 import { plainLine } from '../plain-text.ts';
 import type { Shell } from '../shell.ts';
 
@@ -24,14 +25,17 @@ export function joinCommand(shell: Shell): Command {
     .option('-y, --yes', 'ask nothing; trust it as a "tool" peer unless --trust says otherwise')
     .addHelpText('after', '\nExample:\n  $ skein join skein1abcd… --trust tool')
     .action(async (words: readonly string[], options: Options) => {
-      const { initNetwork, joinPeer, readInvite } = await import('@skein/host');
+      const { initNetwork, joinPeer, loadConfig, readInvite } = await import('@skein/host');
       const invite = readInvite(words.join(''));
       if (!shell.json) shell.note(`The invitation is from:  ${invite.fingerprint}`);
       const trust = options.trust ?? (await chooseLevel(shell, options));
       const { allowBrain = false, name } = options;
       // Written down: under a name for this command alone the node would have another one at its start.
-      if (name !== undefined) initNetwork({ ...loadOptionsOf(shell, { mayBeMade: true }), name });
-      const loaded = await loadConfigOf(shell);
+      const where = loadOptionsOf(shell, { mayBeMade: name !== undefined });
+      const { keyPassphrase } = await unlockKey(shell, loadConfig(where));
+      const unlocking = keyPassphrase === undefined ? {} : { keyPassphrase };
+      if (name !== undefined) initNetwork({ ...where, ...unlocking, name });
+      const loaded = { ...(await loadConfigOf(shell)), ...unlocking };
       const joined = await joinPeer(loaded, invite, {
         trust,
         allowBrain,

@@ -1,10 +1,12 @@
-import type { TrustedPeer, TrustLevel } from '@skein/host';
+import type { NetStatus, TrustedPeer, TrustLevel } from '@skein/host';
 import { Command } from 'commander';
 import { loadConfigOf, loadOptionsOf, openNodeOf } from '../node-access.ts';
 import { parseLevel, parseList, parseUrl } from '../option-values.ts';
+import { unlockKey } from '../passphrase.ts';
 import { describePeers } from '../peer-table.ts';
 import { plainText } from '../plain-text.ts';
 import type { Shell } from '../shell.ts';
+import { passphraseCommand, rotateKeyCommand } from './net-key.ts';
 
 interface TrustFlags {
   readonly level?: TrustLevel;
@@ -12,14 +14,14 @@ interface TrustFlags {
   readonly allow?: readonly string[];
   readonly deny?: readonly string[];
   readonly url?: string;
+  readonly revoker?: boolean;
 }
 
 /** `skein net …` */
 export function netCommand(shell: Shell): Command {
   const net = new Command('net').description('keys, trust and peers').helpCommand(false);
-  for (const command of [init(shell), showKey(shell), trust(shell), revoke(shell), peers(shell), status(shell)]) {
-    net.addCommand(command);
-  }
+  const own = [init(shell), showKey(shell), rotateKeyCommand(shell), passphraseCommand(shell)];
+  for (const command of [...own, trust(shell), revoke(shell), peers(shell), status(shell)]) net.addCommand(command);
   return net.addHelpText('after', '\nExample:\n  $ skein net show-key');
 }
 
@@ -29,8 +31,10 @@ function init(shell: Shell): Command {
     .argument('<name>', 'what this node is called')
     .addHelpText('after', '\nExample:\n  $ skein net init us-monitor')
     .action(async (name: string) => {
-      const { initNetwork } = await import('@skein/host');
-      const { key, madeKey } = initNetwork({ ...loadOptionsOf(shell, { mayBeMade: true }), name });
+      const { initNetwork, loadConfig } = await import('@skein/host');
+      const options = loadOptionsOf(shell, { mayBeMade: true });
+      const { keyPassphrase } = await unlockKey(shell, loadConfig(options));
+      const { key, madeKey } = initNetwork({ ...options, ...(keyPassphrase === undefined ? {} : { keyPassphrase }), name });
       shell.result({ type: 'key', madeKey, ...key }, () =>
         [`${madeKey ? 'Made the key' : 'Kept the key'} ${key.keyPath}`, `Fingerprint: ${key.fingerprint}`, key.line].join('\n'),
       );
@@ -43,7 +47,7 @@ function showKey(shell: Shell): Command {
     .addHelpText('after', '\nExample:\n  $ skein net show-key')
     .action(async () => {
       const { ownKey } = await import('@skein/host');
-      const key = ownKey(await loadConfigOf(shell));
+      const key = ownKey(await unlockKey(shell, await loadConfigOf(shell)));
       if (!shell.json) shell.note(`Fingerprint: ${key.fingerprint}`);
       shell.result({ type: 'key', ...key }, () => key.line);
     });
@@ -54,9 +58,10 @@ function trust(shell: Shell): Command {
     .description('trust a key; a node that runs takes it up at once')
     .argument('<key line...>', 'what the other prints with: skein net show-key')
     .option('--level <level>', 'full, tool or read: what it may do here; absent, read', parseLevel)
-    .option('--allow-brain', 'grant it the brain too; no method of this version uses that grant')
+    .option('--allow-brain', 'let the brain of this node work for it')
     .option('--allow <tools>', 'the only tools it may call: names, or a start of a name and "*"', parseList)
     .option('--deny <tools>', 'tools it may never call', parseList)
+    .option('--revoker', 'revoke here what it revokes for others; counts with --level full alone')
     .option('--url <url>', 'where to dial it, such as ws://192.168.1.20:9700', parseUrl)
     .addHelpText(
       'after',
@@ -65,13 +70,14 @@ function trust(shell: Shell): Command {
     .action(async (words: readonly string[], flags: TrustFlags) => {
       const { dataDir, trustPeer } = await import('@skein/host');
       const { config } = await loadConfigOf(shell);
-      const { level, allowBrain, allow, deny, url } = flags;
+      const { level, allowBrain, allow, deny, url, revoker } = flags;
       const peer = trustPeer(dataDir(config.dataDir), words.join(' '), {
         ...(level === undefined ? {} : { trust: level }),
         ...(allowBrain === true ? { allowBrain } : {}),
         ...(allow === undefined ? {} : { allowTools: allow }),
         ...(deny === undefined ? {} : { denyTools: deny }),
         ...(url === undefined ? {} : { url }),
+        ...(revoker === true ? { revoker } : {}),
       });
       shell.result({ type: 'trusted', ...peer }, () => plainText(describeTrusted(peer)));
     });
@@ -81,8 +87,9 @@ function revoke(shell: Shell): Command {
   return new Command('revoke')
     .description('take trust back; a node that runs closes the sessions of that key within two seconds')
     .argument('<key or name...>', 'a key line, an id or a name')
+    .option('--share', 'tell the peers too: those that made this node a revoker revoke it as well')
     .addHelpText('after', '\nExample:\n  $ skein net revoke eu-monitor')
-    .action(async (words: readonly string[]) => {
+    .action(async (words: readonly string[], { share = false }: { readonly share?: boolean }) => {
       const { connectToRunning, dataDir, revokePeer } = await import('@skein/host');
       const { config } = await loadConfigOf(shell);
       const dir = dataDir(config.dataDir);
@@ -91,7 +98,7 @@ function revoke(shell: Shell): Command {
         (await connectToRunning(dir)
           ?.peers({ signal: shell.signal })
           .catch(() => [])) ?? [];
-      const peer = await revokePeer(dir, words.join(' ').trim(), connected);
+      const peer = await revokePeer(dir, words.join(' ').trim(), { connected, share });
       shell.result({ type: 'revoked', ...peer }, () => plainText(`${peer.name} is not trusted any more (${peer.fingerprint})`));
     });
 }
@@ -116,19 +123,30 @@ function status(shell: Shell): Command {
       await using node = await openNodeOf(shell);
       const own = await node.client.status({ signal: shell.signal });
       const known = await node.client.peers({ signal: shell.signal });
+      const net = await node.client.net({ signal: shell.signal });
       const connected = known.filter(({ state }) => state === 'connected').length;
-      shell.result({ type: 'status', running: node.running, ...own, peers: known.length, connected }, () =>
+      shell.result({ type: 'status', running: node.running, ...own, peers: known.length, connected, ...net }, () =>
         [
           `${shell.colors.bold(own.name)} ${node.running ? `runs on port ${own.port}` : 'does not run; start it with: skein start'}`,
           `  key    ${own.fingerprint}`,
           `  brain  ${own.brain?.name ?? 'none'}`,
           `  peers  ${connected} of ${known.length} connected`,
+          ...describeNet(net),
         ].join('\n'),
       );
     });
 }
 
-function describeTrusted({ name, fingerprint, trust: level, allowBrain, allowTools, denyTools, url }: TrustedPeer): string {
+function describeTrusted({
+  name,
+  fingerprint,
+  trust: level,
+  allowBrain,
+  allowTools,
+  denyTools,
+  url,
+  revoker,
+}: TrustedPeer): string {
   const may = {
     full: 'it may call the tools this node shares, and whatever else a node can share',
     tool: 'it may call the tools this node shares',
@@ -137,10 +155,33 @@ function describeTrusted({ name, fingerprint, trust: level, allowBrain, allowToo
   return [
     `${name} is trusted: ${fingerprint}`,
     `  ${level}: ${may[level]}`,
-    ...(allowBrain ? ['  it is granted the brain, which no method of this version uses'] : []),
+    ...(allowBrain ? ['  it may have the brain of this node work for it'] : []),
     ...(allowTools === null ? [] : [`  only these tools: ${allowTools.join(', ')}`]),
     ...(denyTools.length === 0 ? [] : [`  never these tools: ${denyTools.join(', ')}`]),
+    ...(revoker
+      ? [
+          level === 'full'
+            ? '  what it revokes for others is revoked here'
+            : '  as a revoker it counts with the level full alone',
+        ]
+      : []),
     url === null ? '  it must dial this node, or say where to dial it with --url' : `  dialled at ${url}`,
     'Compare the fingerprint with what the other node shows.',
   ].join('\n');
+}
+
+function describeNet({ load, leader, schedules }: NetStatus): readonly string[] {
+  const lines = [`  tasks  ${load.running} running, ${load.queued} waiting, room for ${load.capacity} at once`];
+  if (leader !== null) {
+    const who = leader.leader === null ? 'nobody' : `${leader.leader.name}${leader.isMe ? ' (this node)' : ''}`;
+    lines.push(`  leader ${who}, term ${leader.term}, ${leader.mode}`);
+    if (leader.voters.length > 0) lines.push(`         voters: ${leader.voters.map(({ name }) => name).join(', ')}`);
+    if (leader.note !== '') lines.push(`         ${leader.note}`);
+  }
+  for (const { name, when, nextAtMs } of schedules) {
+    lines.push(
+      `  every  ${name}: ${when}, next ${nextAtMs === null ? 'never' : new Date(nextAtMs).toISOString().slice(0, 16)}Z`,
+    );
+  }
+  return lines.map(plainText);
 }

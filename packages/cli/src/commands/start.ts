@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { loadOptionsOf } from '../node-access.ts';
 import { EventTeller } from '../node-event.ts';
 import { type BrainInput, parseBrain, parsePort } from '../option-values.ts';
+import { unlockKey } from '../passphrase.ts';
 import type { Shell } from '../shell.ts';
 
 interface Options {
@@ -33,7 +34,7 @@ async function runNode(shell: Shell, options: Options): Promise<void> {
   if (shell.signal.aborted) stop();
   const { createHost, createLog, loadConfig } = await import('@skein/host');
   const watch = loadOptionsOf(shell, { overrides: overridesOf(options) });
-  const loaded = loadConfig(watch);
+  const loaded = await unlockKey(shell, loadConfig(watch));
   const { log } = loaded.config;
   // A person at the terminal reads words, not the log; what goes wrong they see either way.
   const isQuiet = shell.stderr.isTTY === true && log.file === undefined && !shell.verbose;
