@@ -1,8 +1,13 @@
 import { expect, test } from 'vitest';
 import { CONTENDERS, findContender } from './contenders.ts';
+import { type Measured, QUICK_PACE } from './figure.ts';
+import { memorySpread } from './figures/memory.ts';
+import { networks } from './figures/networks.ts';
+import { durableTasks } from './figures/tasks.ts';
 import { measureCalls, median, quantile } from './measure.ts';
 import { startPair } from './pair.ts';
 import { createPayload, PAYLOAD_BYTES } from './payload.ts';
+import { Places } from './places.ts';
 import { formatReport, rowOf } from './report.ts';
 
 test('an argument has exactly the stated size', () => {
@@ -54,6 +59,75 @@ test.for(CONTENDERS.map((contender) => contender.name))('%s answers calls betwee
   expect(callsPerSecond).toBeGreaterThan(10);
 });
 
+test('at most the stated number are in at once, the others in line', async () => {
+  const places = new Places(2);
+  const order: string[] = [];
+  const doors = Array.from({ length: 4 }, () => Promise.withResolvers<void>());
+  const all = doors.map(({ promise }, place) =>
+    places.run(async () => {
+      order.push(`in ${place}`);
+      await promise;
+    }),
+  );
+  await new Promise(setImmediate);
+  expect(order).toEqual(['in 0', 'in 1']);
+  doors[1]?.reject(new Error('left'));
+  await expect(all[1]).rejects.toThrow('left');
+  await new Promise(setImmediate);
+  expect(order).toEqual(['in 0', 'in 1', 'in 2']);
+  for (const { resolve } of doors) resolve();
+  await Promise.allSettled(all);
+  expect(order).toHaveLength(4);
+});
+
+test('durable tasks are accepted and finished, in a quick run too', { timeout: 120_000 }, async () => {
+  const figures = valuesOf(await durableTasks.measure(QUICK_PACE));
+  expect(figures).toEqual({
+    'tasks accepted': expect.any(Number),
+    'task accepted at 1000/s, p50': expect.any(Number),
+    'task accepted at 1000/s, p99': expect.any(Number),
+    'tasks finished, 4 at once': expect.any(Number),
+    'tasks finished, 256 at once': expect.any(Number),
+  });
+  expect(figures['tasks accepted']).toBeGreaterThan(100);
+  expect(figures['tasks finished, 4 at once']).toBeGreaterThan(10);
+  expect(figures['task accepted at 1000/s, p99']).toBeGreaterThanOrEqual(figures['task accepted at 1000/s, p50'] ?? 0);
+});
+
+test('a fact is seen by four other processes, in a quick run too', { timeout: 120_000 }, async () => {
+  const figures = valuesOf(await memorySpread.measure(QUICK_PACE));
+  const [p50 = 0, p99 = 0] = Object.values(figures);
+  expect(p50).toBeGreaterThan(0);
+  expect(p50).toBeLessThan(2_000);
+  expect(p99).toBeGreaterThanOrEqual(p50);
+});
+
+test('leaders that go are followed, and idle networks cost something, in a quick run too', { timeout: 300_000 }, async () => {
+  const figures = valuesOf(await networks.measure(QUICK_PACE));
+  for (const mode of ['auto', 'quorum']) {
+    // A silence is told from a closed socket, and neither is waited for as long as a call's own deadline.
+    expect(figures[`failover, ${mode}, worst of 1 killed leaders`]).toBeGreaterThan(0);
+    expect(figures[`failover, ${mode}, worst of 1 killed leaders`]).toBeLessThan(5_000);
+    expect(figures[`failover, ${mode}, worst of 1 silent leaders`]).toBeGreaterThan(1_000);
+    expect(figures[`failover, ${mode}, worst of 1 silent leaders`]).toBeLessThan(30_000);
+  }
+  expect(figures['call whose worker is killed, worst of 2']).toBeLessThan(5_000);
+  for (const count of [3, 5, 8, 16, 32]) {
+    expect(figures[`idle mesh of ${count}, sockets a pair`]).toBeGreaterThanOrEqual(1);
+    expect(figures[`idle mesh of ${count}, sockets a pair`]).toBeLessThan(2);
+    expect(figures[`idle mesh of ${count}, messages a pair`]).toBeGreaterThan(1);
+    expect(figures[`idle mesh of ${count}, messages a pair`]).toBeLessThan(100);
+    expect(figures[`idle mesh of ${count}, traffic a pair`]).toBeGreaterThan(100);
+    expect(figures[`idle mesh of ${count}, CPU a node`]).toBeGreaterThan(0);
+    expect(figures[`idle mesh of ${count}, CPU a node`]).toBeLessThan(100);
+  }
+});
+
+function valuesOf(measured: readonly Measured[]): Record<string, number> {
+  for (const { value } of measured) expect(value).not.toBeNaN();
+  return Object.fromEntries(measured.map(({ title, value }) => [title, value ?? Number.NaN]));
+}
+
 test('a contender that cannot start is told by its name, and nothing stays behind', async () => {
   await expect(startPair({ ...findContender('bare-echo'), name: 'nothing' }, [])).rejects.toThrow('ended with 1');
 });
@@ -69,8 +143,8 @@ test('the table shows each contender beside the bare echo', () => {
     signatures: { signUs: 1, verifyUs: 2 },
     signedFloorUs: 1_000,
     figures: [
-      { title: 'start', unit: 'ms', goal: 500, value: 12, problem: null },
-      { title: 'stop', unit: 'ms', goal: 5, value: null, problem: 'it broke' },
+      { title: 'start', unit: 'ms', goal: 500, bound: 'at most', value: 12, problem: null },
+      { title: 'stop', unit: 'ms', goal: 5, bound: 'at most', value: null, problem: 'it broke' },
     ],
     leftOut: ['b: not here'],
   });

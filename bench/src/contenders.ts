@@ -4,12 +4,13 @@ import { moleculer } from './contenders/moleculer.ts';
 import { nats } from './contenders/nats.ts';
 import { signedEcho } from './contenders/signed-echo.ts';
 import { skein } from './contenders/skein.ts';
+import { voleNet, voleNetPlain } from './contenders/volenet.ts';
 
 /** What others are measured against. It always runs, and first. */
 export const BASELINE = bareEcho;
 
 /** Everything that can be measured, in the order of the table. */
-export const CONTENDERS: readonly Contender[] = [BASELINE, skein, signedEcho, moleculer, nats];
+export const CONTENDERS: readonly Contender[] = [BASELINE, skein, signedEcho, voleNet, voleNetPlain, moleculer, nats];
 
 /** @throws Error naming those there are. */
 export function findContender(name: string): Contender {

@@ -52,3 +52,8 @@ export function median(values: readonly number[]): number {
   const half = sorted.length / 2;
   return (quantile(sorted, (half - 0.5) / sorted.length) + quantile(sorted, half / sorted.length)) / 2;
 }
+
+/** Resolves after so many milliseconds; none or less than none is the next turn. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)));
+}

@@ -1,5 +1,6 @@
 import os from 'node:os';
 import type { SignatureCost } from './ed25519.ts';
+import type { Measured } from './figure.ts';
 import { type Measurement, median } from './measure.ts';
 
 /** A contender's rounds at one concurrency, each beside the baseline's of the same round. */
@@ -25,11 +26,7 @@ export interface Row {
 }
 
 /** A single figure as it was measured. */
-export interface FigureResult {
-  readonly title: string;
-  readonly unit: string;
-  readonly goal: number;
-  readonly value: number | null;
+export interface FigureResult extends Measured {
   /** Why it failed; null when it did not. */
   readonly problem: string | null;
 }
@@ -108,7 +105,7 @@ function formatFloor({ rows, signedFloorUs }: Report, width: number): string {
     .padStart(11)}${ratio.toFixed(2).padStart(9)}${' '.repeat(22)}${'1.00'.padStart(10)}`;
 }
 
-function formatFigure({ title, unit, goal, value, problem }: FigureResult): string {
-  const shown = value === null ? (problem ?? 'not measured here') : `${value.toFixed(1)} ${unit}`;
-  return `${title}: ${shown} (goal: at most ${goal} ${unit})`;
+function formatFigure({ title, unit, goal, bound, value, problem }: FigureResult): string {
+  const shown = value === null ? (problem ?? 'not measured here') : `${value.toFixed(value < 10 ? 2 : 1)} ${unit}`;
+  return `${title}: ${shown}${goal === null ? '' : ` (goal: ${bound} ${goal} ${unit})`}`;
 }

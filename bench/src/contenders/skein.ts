@@ -1,17 +1,16 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { defineTool, type Tool } from '@skein/agent';
 import { createHost, type Host, loadConfig } from '@skein/host';
 import { formatTrustLine, loadOrCreateIdentity, parseTrustLine } from '@skein/mesh';
 import { formatKeyLine } from '@skein/protocol';
+import { z } from 'zod';
 import { type Contender, fact } from '../contender.ts';
 import type { Payload } from '../payload.ts';
 
-/** A plug-in as a user would write it: its schema is checked at each call. */
-const ECHO = `import { defineTool } from '@skein/agent';
-import { z } from 'zod';
-
-export const echo = defineTool({
+/** A tool of the program that runs the node: its schema is checked at each call. */
+const echo = defineTool({
   name: 'echo',
   description: 'Gives its input back.',
   effect: 'read',
@@ -23,7 +22,6 @@ export const echo = defineTool({
   }),
   run: (input) => input,
 });
-`;
 
 /** Two whole nodes as they are used: signed, encrypted, schema-checked, authorised. */
 export const skein: Contender = {
@@ -34,9 +32,8 @@ export const skein: Contender = {
   async prepare() {
     const root = await mkdtemp(path.join(tmpdir(), 'skein-bench-'));
     const [server, client] = [path.join(root, 'server'), path.join(root, 'client')];
-    await mkdir(path.join(server, 'tools'), { recursive: true });
+    await mkdir(server);
     await mkdir(client);
-    await writeFile(path.join(server, 'tools', 'echo.ts'), ECHO);
     const trusted = formatKeyLine(loadOrCreateIdentity(path.join(client, 'key')), 'client');
     const line = formatTrustLine({ ...parseTrustLine(trusted), trust: 'tool' });
     await writeFile(path.join(server, 'authorized_peers'), `${line}\n`, { mode: 0o600 });
@@ -45,7 +42,7 @@ export const skein: Contender = {
 
   async serve(facts) {
     const dataDir = fact(facts, 'server');
-    const host = openNode('server', dataDir);
+    const host = openNode('server', dataDir, [echo]);
     const { port } = await host.start();
     const key = formatKeyLine(loadOrCreateIdentity(path.join(dataDir, 'key')), 'server');
     return { facts: { key, url: `ws://127.0.0.1:${port}` }, [Symbol.asyncDispose]: () => host[Symbol.asyncDispose]() };
@@ -62,15 +59,16 @@ export const skein: Contender = {
       async call(argument) {
         // Each call with a signal of its own, as an agent's turn gives it.
         const { signal } = new AbortController();
+        const answer = await host.backend.callTool({ name: 'server/echo', input: argument }, { signal });
         // Proven: the tool gives its input back, and measureCalls looks at it.
-        return (await host.backend.callTool({ name: 'server/echo', input: argument }, { signal })) as unknown as Payload;
+        return answer as unknown as Payload;
       },
       [Symbol.asyncDispose]: () => host[Symbol.asyncDispose](),
     };
   },
 };
 
-function openNode(name: string, dataDir: string): Host {
+function openNode(name: string, dataDir: string, tools: readonly Tool[] = []): Host {
   const overrides = {
     name,
     dataDir,
@@ -78,7 +76,7 @@ function openNode(name: string, dataDir: string): Host {
     brain: { provider: 'none' },
     log: { level: 'silent' },
   } as const;
-  return createHost({ loaded: loadConfig({ cwd: dataDir, env: {}, overrides }) });
+  return createHost({ loaded: loadConfig({ cwd: dataDir, env: {}, overrides }), tools });
 }
 
 /** Resolves when the other node's tools are there. */
