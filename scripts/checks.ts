@@ -66,5 +66,5 @@ function publicPackages(): readonly string[] {
     !readFileSync(path.join(ROOT, folder, 'package.json'), 'utf8').includes('"private": true');
   return readdirSync(path.join(ROOT, 'packages'))
     .map((name) => path.join('packages', name))
-    .filter(isPublic);
+    .filter((folder) => existsSync(path.join(ROOT, folder, 'package.json')) && isPublic(folder));
 }
