@@ -17,8 +17,8 @@ import {
   trustPeer,
 } from '../packages/host/src/index.ts';
 
-// npm run -s example <folder>: makes the keys of the folder's nodes, has those trust each other that name each other's
-// address in their configs, and runs each in a process of its own until Ctrl-C.
+// Makes the keys of a folder's nodes, has those trust each other that name each other's address in their configs, and runs
+// each in a process of its own until Ctrl-C.
 const CONNECT_MS = 30_000;
 const LOOK_MS = 30;
 const CONFIG = 'skein.config.json';
@@ -38,14 +38,14 @@ interface Running {
   stop(): void;
 }
 
-const flag = { type: 'boolean', default: false } as const;
-const { values, positionals } = parseArgs({ options: { json: flag, 'exit-with-parent': flag }, allowPositionals: true });
+const { values, positionals } = readArguments();
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stopping.abort());
 // As `skein start` has it: a pipe to a process closes when that process ends, however it ends.
 if (values['exit-with-parent']) process.stdin.on('close', () => stopping.abort()).resume();
 try {
-  await runExample(positionals[0]);
+  if (values.help) write(help());
+  else await runExample(positionals[0]);
 } catch (error) {
   if (!stopping.signal.aborted) {
     const message = error instanceof Error ? error.message : String(error);
@@ -83,8 +83,27 @@ function findNodes(name: string | undefined): readonly string[] {
   const folder = [EXAMPLES, process.cwd()].map((base) => path.resolve(base, name ?? '')).find((each) => existsSync(each));
   const found = folder === undefined || name === undefined ? [] : inside(folder);
   if (found.length > 0) return found;
+  return fail(name === undefined ? `Say which example.\n\n${help()}` : `There is no example "${name}".\n\n${help()}`);
+}
+
+function help(): string {
   const all = readdirSync(EXAMPLES, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-  return fail(`Say which example: npm run -s example ${all.map((entry) => entry.name).join(' | ')}`);
+  return `Usage: npm run -s example -- FOLDER [--json]
+
+Runs all nodes of a network, each in a process of its own, until Ctrl-C. --json prints what they say, one object a line.
+FOLDER is a folder of nodes, or one of the examples:
+${all.map(({ name }) => `  ${name}`).join('\n')}`;
+}
+
+function readArguments() {
+  const flag = { type: 'boolean', default: false } as const;
+  const options = { json: flag, 'exit-with-parent': flag, help: { ...flag, short: 'h' } } as const;
+  try {
+    return parseArgs({ options, allowPositionals: true });
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n\n${help()}\n`);
+    process.exit(2);
+  }
 }
 
 /**

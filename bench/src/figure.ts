@@ -8,7 +8,7 @@ export interface Pace {
   readonly kills: number;
   /** Leaders held still in each mode, all at once. */
   readonly freezes: number;
-  /** How long a network that has met is left alone before it is looked at, and for how long it is looked at, at least. */
+  /** How long a network that has met is left alone before it is looked at, and for how long it is looked at. */
   readonly settleMs: number;
   readonly idleMs: number;
 }
@@ -19,9 +19,10 @@ export const FULL_PACE: Pace = {
   facts: 200,
   kills: 20,
   freezes: 3,
-  settleMs: 8_000,
-  // Some of what nodes say, they say once a minute.
-  idleMs: 60_000,
+  // A minute after peers have joined, that is in what their nodes keep for each other.
+  settleMs: 65_000,
+  // Six times the silence after which a peer is asked whether it is there.
+  idleMs: 72_000,
 };
 
 export const QUICK_PACE: Pace = {
@@ -30,8 +31,8 @@ export const QUICK_PACE: Pace = {
   facts: 20,
   kills: 1,
   freezes: 1,
-  settleMs: 1_000,
-  idleMs: 5_000,
+  settleMs: 6_000,
+  idleMs: 12_000,
 };
 
 /** One number. */

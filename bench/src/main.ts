@@ -1,31 +1,24 @@
-// `npm run bench -- [--quick] [--json FILE] [--only NAME,NAME] [--cpu-prof DIR]`
+// `npm run bench`; its options are in options.ts.
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import { showStep } from '../../scripts/progress.mjs';
-import { BASELINE, CONTENDERS, findContender } from './contenders.ts';
+import { BASELINE } from './contenders.ts';
 import { measureSignatures } from './ed25519.ts';
 import { atMost, FULL_PACE, QUICK_PACE } from './figure.ts';
 import { FIGURES } from './figures.ts';
 import type { Measurement } from './measure.ts';
+import { readOptions } from './options.ts';
 import { type Pair, startPair } from './pair.ts';
 import { describeMachine, type FigureResult, formatReport, type Report, rowOf, type Series } from './report.ts';
 
 const CONCURRENCIES = [1, 64, 256];
 
-const { values: options } = parseArgs({
-  options: {
-    quick: { type: 'boolean', default: false },
-    json: { type: 'string' },
-    only: { type: 'string' },
-    'cpu-prof': { type: 'string' },
-  },
-});
+const options = readOptions() ?? process.exit();
 const pace = options.quick
   ? { rounds: 3, roundMs: 300, warmUpMs: 200, batches: 5 }
   : { rounds: 7, roundMs: 1_200, warmUpMs: 1_000, batches: 21 };
 
-const chosen = options.only === undefined ? CONTENDERS : [BASELINE, ...options.only.split(',').map(findContender)];
-const runnable = [...new Set(chosen)].filter((contender) => contender.missing() === null);
+const chosen = [...new Set([BASELINE, ...options.contenders])];
+const runnable = chosen.filter((contender) => contender.missing() === null);
 const signatures = measureSignatures(pace.batches);
 const rows = (await measureAll()).map(rowOf);
 const figures = await measureFigures();
@@ -46,7 +39,7 @@ if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(re
 
 /** Every contender at every concurrency, each round through all of them, so that a slow moment hits all alike. */
 async function measureAll(): Promise<readonly Series[]> {
-  const profile = options['cpu-prof'];
+  const profile = options.cpuProf;
   const execArgv = profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profile}`];
   await using stack = new AsyncDisposableStack();
   const pairs: Pair[] = [];

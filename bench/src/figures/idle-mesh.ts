@@ -14,8 +14,8 @@ const MESHES = [
 
 /** Networks in which nothing happens, while they are looked at. */
 export interface IdleMeshes extends AsyncDisposable {
-  /** What they cost since they were left alone, each by itself: CPU is that of their own processes. */
-  figures(): Promise<readonly Measured[]>;
+  /** What each cost while it was looked at, which takes as long as the pace says: CPU is that of its own processes. */
+  readonly figures: Promise<readonly Measured[]>;
 }
 
 /** Starts them and leaves them alone; what else the machine does meanwhile is not counted. */
@@ -26,22 +26,24 @@ export async function startIdleMeshes({ settleMs, idleMs }: Pace): Promise<IdleM
   for (const { count, perProcess } of MESHES) {
     networks.push(starting.use(await NodeNetwork.start({ count, perProcess, net: { share: { tools: true } } })));
   }
+  const figures = look(networks, settleMs, idleMs);
+  // Whoever started them may fail before asking.
+  figures.catch(() => undefined);
+  const stack = starting.move();
+  return { figures, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+async function look(networks: readonly NodeNetwork[], settleMs: number, idleMs: number): Promise<readonly Measured[]> {
   await pause(settleMs);
   const sinceMs = performance.now();
   const before = await Promise.all(networks.map(usageOf));
-  const stack = starting.move();
-  return {
-    async figures() {
-      await pause(sinceMs + idleMs - performance.now());
-      const tookMs = performance.now() - sinceMs;
-      const after = await Promise.all(networks.map(usageOf));
-      return networks.flatMap(({ count }, place) => {
-        const [first, last] = [before[place], after[place]];
-        return first === undefined || last === undefined ? [] : figuresOf(count, first, last, tookMs);
-      });
-    },
-    [Symbol.asyncDispose]: () => stack.disposeAsync(),
-  };
+  await pause(sinceMs + idleMs - performance.now());
+  const tookMs = performance.now() - sinceMs;
+  const after = await Promise.all(networks.map(usageOf));
+  return networks.flatMap(({ count }, place) => {
+    const [first, last] = [before[place], after[place]];
+    return first === undefined || last === undefined ? [] : figuresOf(count, first, last, tookMs);
+  });
 }
 
 function figuresOf(count: number, before: Usage, after: Usage, tookMs: number): readonly Measured[] {

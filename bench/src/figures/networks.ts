@@ -9,6 +9,6 @@ export const networks: Figure = {
     // Side by side, as both mostly wait.
     await using idle = await startIdleMeshes(pace);
     const moved = await measureFailover(pace);
-    return [...moved, ...(await idle.figures())];
+    return [...moved, ...(await idle.figures)];
   },
 };

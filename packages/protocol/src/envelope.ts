@@ -58,9 +58,13 @@ const TRACE = { offset: 120, bytes: 16 };
 
 /** Bytes 8 to 88 of every message from `sender` to `recipient` in one session. */
 export function createRoute(sender: Uint8Array, recipient: Uint8Array, session: Uint8Array): Buffer {
-  const route = Buffer.concat([sender, recipient, session]);
-  if (route.length !== ROUTE_BYTES)
+  if (sender.length + recipient.length + session.length !== ROUTE_BYTES)
     throw new SkeinError('A route is two ids of 32 bytes and a session of 16', { code: 'internal' });
+  // By alloc: what is kept as long as a session must not hold a slab of the pool.
+  const route = Buffer.alloc(ROUTE_BYTES);
+  route.set(sender);
+  route.set(recipient, sender.length);
+  route.set(session, sender.length + recipient.length);
   return route;
 }
 

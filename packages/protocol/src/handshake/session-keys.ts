@@ -35,10 +35,13 @@ export function deriveSessionKeys({ split, kemSecret, handshakeHash }: SessionSe
   const input = Buffer.concat([split[0], split[1], kemSecret]);
   const output = Buffer.from(hkdfSync('sha256', input, handshakeHash, KEYS_INFO, 2 * KEY_BYTES + SESSION_ID_BYTES));
   input.fill(0);
+  // By alloc: what is kept as long as a session must not hold a slab of the pool.
+  const sessionId = Buffer.alloc(SESSION_ID_BYTES);
+  output.copy(sessionId, 0, 2 * KEY_BYTES);
   const keys = {
     initiatorToResponder: new CipherState(output.subarray(0, KEY_BYTES)),
     responderToInitiator: new CipherState(output.subarray(KEY_BYTES, 2 * KEY_BYTES)),
-    sessionId: Buffer.from(output.subarray(2 * KEY_BYTES)),
+    sessionId,
   };
   output.fill(0);
   return keys;
