@@ -17,7 +17,7 @@ export function systemTools(): readonly SystemTool[] {
     { name: 'nats-server', present: isProgram('nats-server'), install: 'apt-get install -y nats-server' },
     { name: 'bubblewrap', present: isProgram('bwrap'), install: 'apt-get install -y bubblewrap' },
     { name: 'postgresql', present: hasPostgres(), install: 'apt-get install -y postgresql' },
-    { name: 'bubblewrap', present: isProgram('bwrap'), install: 'apt-get install -y bubblewrap' },
+    { name: 'gcc', present: isProgram('gcc'), install: 'apt-get install -y gcc libc6-dev' },
     {
       name: 'network namespaces',
       present: isProgram('ip') && isProgram('iptables') && process.getuid?.() === 0,

@@ -110,6 +110,7 @@ function createVoleHost(parts: {
 }): VoleHost {
   const { side, keyPath, trusted, name, onEvent } = parts;
   let mlDsa: string | undefined;
+  const trustedId = voleIdOf(trusted);
   const isServer = side === 'server';
   return {
     identity: loadOrCreateIdentity(keyPath),
@@ -119,7 +120,7 @@ function createVoleHost(parts: {
     random: Math.random,
     role: () => 'peer',
     endpoint: () => '',
-    find: (id) => (id === voleIdOf(trusted) ? { identity: trusted, name, mlDsa } : undefined),
+    find: (id) => (id === trustedId ? { identity: trusted, name, mlDsa } : undefined),
     decide: (_peer, grant) =>
       grant === 'presence' || (isServer && grant === 'tools')
         ? { allowed: true }

@@ -32,6 +32,7 @@ export * from './task/task-journal.ts';
 export { TASK_LIMITS, type TaskLimits } from './task/task-limits.ts';
 export { taskMigrations } from './task/task-migrations.ts';
 export * from './task/task-runner.ts';
+export * from './task/told-events.ts';
 export * from './tool/tool.ts';
 export * from './tool/tool-set.ts';
 export * from './turn/agent.ts';

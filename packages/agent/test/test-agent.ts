@@ -18,10 +18,10 @@ import type { AskRequest } from '../src/turn/turn.ts';
 export function tool(
   name: string,
   run: (input: Record<string, unknown>, context: ToolContext) => ReturnType<ToolDefinition<z.ZodObject>['run']>,
-  more?: Partial<Pick<Tool, 'peer' | 'untrusted'>> & { readonly effect?: Tool['descriptor']['effect'] },
+  more?: Partial<Pick<Tool, 'peer' | 'untrusted'>> & Partial<Pick<Tool['descriptor'], 'effect' | 'openWorld'>>,
 ): Tool {
-  const { effect = 'read', ...rest } = more ?? {};
-  const made = defineTool({ name, description: name, input: z.object({}), effect, run: () => null });
+  const { effect = 'read', openWorld = false, ...rest } = more ?? {};
+  const made = defineTool({ name, description: name, input: z.object({}), effect, openWorld, run: () => null });
   return { ...made, ...rest, run: async (input, context) => run(z.record(z.string(), z.unknown()).parse(input), context) };
 }
 

@@ -1,4 +1,5 @@
 import type { NodeEvent } from '@skein/host';
+import { clockTime } from './clock-time.ts';
 import { plainLine } from './plain-text.ts';
 
 const SHOWN_CHARACTERS = 300;
@@ -31,8 +32,7 @@ export class EventTeller {
 
 /** What happened on a node, in one line of words. */
 function describeEvent(event: NodeEvent): string {
-  const at = new Date(event.atMs).toTimeString().slice(0, 8);
-  return plainLine(`${at} ${words(event)}`, SHOWN_CHARACTERS);
+  return plainLine(`${clockTime(event.atMs)} ${words(event)}`, SHOWN_CHARACTERS);
 }
 
 function words(event: NodeEvent): string {
@@ -53,6 +53,8 @@ function words(event: NodeEvent): string {
       return `${event.name} says: ${event.text}`;
     case 'leader-changed':
       return event.leader === null ? 'nobody leads' : `${event.leader.name} leads (term ${event.term})`;
+    case 'sessions-changed':
+      return 'conversations went on elsewhere';
     case 'task-ended':
       return `task ${event.id.slice(0, 8)} ended ${event.state}: ${event.title}`;
     case 'config-reloaded': {

@@ -1,4 +1,5 @@
 import type { ConfigInput, TrustLevel } from '@skein/host';
+import { SkeinError } from '@skein/protocol';
 import { InvalidArgumentError } from 'commander';
 
 const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -48,4 +49,10 @@ export function parseBrain(text: string): BrainInput {
   if (provider === '') throw new InvalidArgumentError('expected provider or provider:model, such as ollama:llama3.2');
   // Proven when it matters: every config goes through the schema, which refuses other words and names the nearest.
   return { provider: provider as BrainInput['provider'], ...(colon < 0 ? {} : { model: text.slice(colon + 1) }) };
+}
+
+/** What is to be asked. @throws SkeinError `invalid` when that is nothing. */
+export function parseQuestion(text: string): string {
+  if (text.trim() !== '') return text;
+  throw new SkeinError('There is nothing to ask', { code: 'invalid' });
 }

@@ -11,10 +11,15 @@ export async function unlockKey(shell: Shell, loaded: LoadedConfig): Promise<Loa
   return { ...loaded, keyPassphrase: () => passphrase };
 }
 
-/** A new passphrase, asked for twice. @throws SkeinError `invalid` where nobody can be asked, or the two differ. */
-export async function askNewPassphrase(shell: Shell): Promise<string> {
+/**
+ * A new passphrase, asked for twice; `option` is the one that takes it from a file instead.
+ * @throws SkeinError `invalid` where nobody can be asked, or the two differ.
+ */
+export async function askNewPassphrase(shell: Shell, option: string): Promise<string> {
   if (!shell.isInteractive) {
-    throw new SkeinError('A passphrase is asked for on a terminal; without one, say which file holds it', { code: 'invalid' });
+    throw new SkeinError(`A passphrase is asked for on a terminal; without one, say which file holds it with ${option}`, {
+      code: 'invalid',
+    });
   }
   const passphrase = await ask(shell, 'New passphrase for the key, of 12 characters or more');
   if ((await ask(shell, 'The same again')) !== passphrase) {

@@ -6,7 +6,7 @@ const NO_ADDRESS = 'no address to dial it at, so it must dial this node; or give
 
 /** The peers, a line each, and why one is not there. */
 export function describePeers(shell: Shell, peers: readonly PeerStatus[]): string {
-  if (peers.length === 0) return 'No peers are known. Let one in with: skein invite';
+  if (peers.length === 0) return shell.typed('No peers are known. Let one in with: skein invite');
   const { bold, dim, green, red, yellow } = shell.colors;
   const marks = { connected: green('●'), connecting: yellow('◌'), disconnected: red('○') };
   const width = Math.max(...peers.map(({ name }) => name.length));
@@ -25,11 +25,11 @@ export function describePeers(shell: Shell, peers: readonly PeerStatus[]): strin
         ...(address === null ? [] : [plainLine(address, 80)]),
       ];
       const line = `${marks[state]} ${bold(plainLine(name, 64).padEnd(width))}  ${facts.join(', ')}`;
-      const why = problem ?? (state === 'disconnected' && address === null ? NO_ADDRESS : null);
+      const why = problem ?? (state === 'disconnected' && address === null ? shell.typed(NO_ADDRESS) : null);
       return [
         line,
         ...(notProtected.length === 0 ? [] : [yellow(`    its protocol lacks: ${notProtected.join(', ')}`)]),
-        ...(why === null ? [] : [dim(`    ${plainLine(why, 300)}`)]),
+        ...(why === null ? [] : [dim(`    ${plainLine(shell.typedElsewhere(why), 300)}`)]),
       ];
     })
     .join('\n');

@@ -1,5 +1,5 @@
+import { nearestNames } from '@skein/protocol';
 import { Command, type CommanderError } from 'commander';
-import { closest } from 'fastest-levenshtein';
 import manifest from '../package.json' with { type: 'json' };
 import { askCommand } from './commands/ask.ts';
 import { callCommand } from './commands/call.ts';
@@ -11,6 +11,7 @@ import { initCommand } from './commands/init.ts';
 import { inviteCommand } from './commands/invite.ts';
 import { joinCommand } from './commands/join.ts';
 import { netCommand } from './commands/net.ts';
+import { pageCommand } from './commands/page.ts';
 import { startCommand } from './commands/start.ts';
 import { tasksCommand } from './commands/tasks.ts';
 import { toolsCommand } from './commands/tools.ts';
@@ -42,6 +43,7 @@ export function createProgram(shell: Shell): Command {
     demoCommand(shell),
     initCommand(shell),
     startCommand(shell),
+    pageCommand(shell),
     askCommand(shell),
     chatCommand(shell),
     callCommand(shell),
@@ -66,7 +68,7 @@ function raiseErrors(command: Command, shell: Shell): void {
     throw error;
   });
   command.configureOutput({
-    writeOut: (text) => shell.write(text),
+    writeOut: (text) => shell.write(shell.typed(text)),
     writeErr: (text) => shell.note(text.trimEnd()),
     outputError: () => {}, // Said once, where all errors are.
   });
@@ -78,13 +80,17 @@ function unknownCommand(command: Command): string {
   const [word = ''] = command.args;
   const names = command.commands.map((inner) => inner.name());
   const inner = command.commands.flatMap((group) => group.commands.map((each) => `${group.name()} ${each.name()}`));
-  const nearest = inner.find((name) => name.endsWith(` ${word}`)) ?? closest(word, names);
-  return `there is no command "${word}"; the nearest is "${nearest}". There are: ${names.join(', ')}`;
+  const nearest = inner.find((name) => name.endsWith(` ${word}`)) ?? nearestNames(word, names)[0];
+  return `there is no command "${word}"${near(nearest)}. There are: ${names.join(', ')}`;
 }
 
 function unknownOption(command: Command, message: string): string {
   const word = /'([^']*)'/.exec(message)?.[1] ?? '';
   const flags = command.createHelp();
   const known = [...flags.visibleOptions(command), ...flags.visibleGlobalOptions(command)].flatMap(({ long }) => long ?? []);
-  return `there is no option "${word}"; the nearest is "${closest(word, known)}". There are: ${known.join(', ')}`;
+  return `there is no option "${word}"${near(nearestNames(word, known)[0])}. There are: ${known.join(', ')}`;
+}
+
+function near(name: string | undefined): string {
+  return name === undefined ? '' : `; the nearest is "${name}"`;
 }

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { createInterface, type Interface } from 'node:readline/promises';
-import type { GatewayClient, SessionSummary } from '@skein/host';
+import type { GatewayClient, NodeEvent, SessionSummary } from '@skein/host';
 import { nearestNames, SkeinError } from '@skein/protocol';
+import { clockDate } from './clock-time.ts';
 import { describeTools } from './commands/tools.ts';
 import { isYes } from './confirm.ts';
 import { describePeers } from './peer-table.ts';
 import { plainLine, plainText } from './plain-text.ts';
-import { runTurn } from './run-turn.ts';
+import { runTurn, tellLeft } from './run-turn.ts';
 import type { Shell } from './shell.ts';
 import { TurnView } from './turn-view.ts';
 
@@ -16,13 +17,15 @@ const HELP = `/tools     what the agent can use
 /sessions  past conversations; /session ID goes on with one
 /new       begin a new conversation
 /quit      leave; so does Ctrl-C when nothing runs
-Anything else is asked. Ctrl-C stops an answer.`;
+Anything else is asked. Ctrl-C stops an answer and the work for it.`;
 
 const COMMANDS = ['/help', '/tools', '/peers', '/sessions', '/session', '/new', '/quit'];
 
 export interface ReplParts {
   readonly shell: Shell;
   readonly client: GatewayClient;
+  /** Whether the node is a process of its own, which goes on after this. Default: it ends as well. */
+  readonly running?: boolean;
   readonly sessionId: string | undefined;
 }
 
@@ -37,6 +40,11 @@ export class Repl {
   constructor(parts: ReplParts) {
     this.#parts = parts;
     this.#sessionId = parts.sessionId ?? randomUUID();
+  }
+
+  /** Whether an event of the node is the end of what was asked here: the answer to that stands here already. */
+  hasShown(event: NodeEvent): boolean {
+    return event.type === 'task-ended' && event.session === this.#sessionId;
   }
 
   /** Runs until the person leaves, the input ends or the shell is interrupted. */
@@ -106,12 +114,12 @@ export class Repl {
       const error = SkeinError.from(thrown);
       if (shell.json) shell.event({ type: 'error', code: error.code, message: error.message });
       else if (error.code === 'canceled') shell.line(shell.colors.dim('Stopped'));
-      else shell.line(`${shell.colors.red('error:')} ${plainText(error.message)}`);
+      else shell.line(`${shell.colors.red('error:')} ${plainText(shell.typed(error.message))}`);
     }
   }
 
   async #ask(text: string): Promise<void> {
-    const { shell, client } = this.#parts;
+    const { shell, client, running = false } = this.#parts;
     const view = new TurnView({ write: (part) => shell.write(part), colors: shell.colors, verbose: shell.verbose });
     const turn = new AbortController();
     this.#turn = turn;
@@ -123,6 +131,9 @@ export class Repl {
           sessionId: this.#sessionId,
           confirm: shell.isInteractive ? () => this.#confirm(turn.signal) : undefined,
           onEvent: (event) => (shell.json ? shell.event(event) : view.show(event)),
+          // A terminal that closes and a command that is killed leave the work to the node; a person stops it.
+          endsWork: () => !running || !shell.signal.aborted || shell.interruptedBy === 'SIGINT',
+          onLeft: (id) => tellLeft(shell, id),
         },
         { signal: turn.signal },
       );
@@ -192,7 +203,7 @@ export class Repl {
       .slice(0, SESSIONS_SHOWN)
       .map(({ id, title, updatedAtMs }) => {
         const mark = id === this.#sessionId ? '*' : ' ';
-        return `${mark} ${plainLine(id, 64)}  ${new Date(updatedAtMs).toLocaleString()}  ${plainLine(title, 60)}`;
+        return `${mark} ${plainLine(id, 64)}  ${clockDate(updatedAtMs)}  ${plainLine(title, 60)}`;
       })
       .join('\n');
   }

@@ -24,12 +24,18 @@ const SYSTEM_WORDS: ReadonlyMap<string, string> = new Map([
 export async function runSkein(args: readonly string[], shell: Shell): Promise<number> {
   using _shell = shell;
   try {
-    await createProgram(shell).parseAsync([...args], { from: 'user' });
+    await createProgram(shell).parseAsync(asHelp(args), { from: 'user' });
     return 0;
   } catch (thrown) {
     if (thrown instanceof CommanderError) return usage(thrown, args, shell);
     return failed(thrown, args, shell);
   }
+}
+
+/** `skein help net` as `skein net --help`. */
+function asHelp(args: readonly string[]): string[] {
+  const [first, ...rest] = args;
+  return first === 'help' ? [...rest, '--help'] : [...args];
 }
 
 /** What commander raises: help and version that were asked for, or a command line that does not parse. */
@@ -73,7 +79,7 @@ function report(error: SkeinError, args: readonly string[], shell: Shell): void 
     return;
   }
   const color = shell.stderr.isTTY ? shell.colors.red : String;
-  shell.stderr.write(`${color('error:')} ${plainText(message)}\n`);
+  shell.stderr.write(`${color('error:')} ${plainText(shell.typed(message))}\n`);
   if (code === 'internal' && !shell.verbose) shell.note('That is a fault of Skein itself; --verbose shows where.');
 }
 

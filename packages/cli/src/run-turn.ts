@@ -1,7 +1,9 @@
-import type { AgentEvent, GatewayClient } from '@skein/host';
+import { randomUUID } from 'node:crypto';
+import type { GatewayClient, TurnEvent } from '@skein/host';
 import { SkeinError } from '@skein/protocol';
+import type { Shell } from './shell.ts';
 
-type ConfirmRequest = Extract<AgentEvent, { type: 'confirm-request' }>;
+type ConfirmRequest = Extract<TurnEvent, { type: 'confirm-request' }>;
 
 export interface TurnParts {
   readonly client: GatewayClient;
@@ -10,17 +12,55 @@ export interface TurnParts {
   /** Says yes or no to a tool call; undefined where nobody can be asked, and such calls are refused. */
   readonly confirm: ((request: ConfirmRequest) => Promise<boolean>) | undefined;
   /** Told every event but `error`. */
-  readonly onEvent: (event: AgentEvent) => void;
+  readonly onEvent: (event: TurnEvent) => void;
+  /** Asked when the signal fires: whether the work is to end as well. Default: it is. */
+  readonly endsWork?: () => boolean;
+  /** Told the id of work that goes on although nobody reads any more. */
+  readonly onLeft?: (id: string) => void;
 }
 
 /** One turn. @throws SkeinError what the turn ended with, when that was not an answer. */
 export async function runTurn(parts: TurnParts, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-  const { client, text, sessionId, confirm, onEvent } = parts;
-  const request = { text, interactive: confirm !== undefined, ...(sessionId === undefined ? {} : { sessionId }) };
-  for await (const event of client.ask(request, { signal })) {
-    if (event.type === 'error') throw new SkeinError(event.message, { code: event.code });
-    onEvent(event);
-    if (event.type === 'confirm-request' && confirm !== undefined) await answer(client, event, confirm);
+  const { client, endsWork = () => true, onLeft } = parts;
+  const id = randomUUID();
+  let failure: SkeinError | undefined;
+  let isAccepted = false;
+  try {
+    for await (const event of client.ask(requestOf(parts, id), { signal })) {
+      if (event.type === 'error') {
+        failure = new SkeinError(event.message, { code: event.code });
+        break;
+      }
+      isAccepted = true;
+      parts.onEvent(event);
+      if (event.type === 'confirm-request' && parts.confirm !== undefined) await answer(client, event, parts.confirm);
+    }
+  } catch (thrown) {
+    if (signal.aborted && endsWork()) await cancel(client, id);
+    else if (isAccepted) onLeft?.(id);
+    throw thrown;
+  }
+  if (failure !== undefined) throw failure;
+}
+
+/** For `onLeft`. */
+export function tellLeft(shell: Shell, id: string): void {
+  shell.note(`What was asked goes on: skein tasks show ${id.slice(0, 8)}`);
+}
+
+function requestOf({ text, sessionId, confirm }: TurnParts, id: string) {
+  return { id, text, interactive: confirm !== undefined, ...(sessionId === undefined ? {} : { sessionId }) };
+}
+
+async function cancel(client: GatewayClient, id: string): Promise<void> {
+  try {
+    await client.cancelTask(id);
+  } catch (thrown) {
+    const error = SkeinError.from(thrown);
+    // It was not accepted yet, and now is not.
+    if (error.code === 'not-found') return;
+    const { code, message } = error;
+    throw new SkeinError(`The work may still go on: skein tasks cancel ${id.slice(0, 8)} ends it. ${message}`, { code });
   }
 }
 

@@ -1,13 +1,18 @@
+import path from 'node:path';
 import type { ReadStream, WriteStream } from 'node:tty';
 import { SkeinError } from '@skein/protocol';
 import pc from 'picocolors';
 import { plainText } from './plain-text.ts';
+import { type CommandEnvironment, typedCommand, typedFolder, withTypedCommand } from './typed-command.ts';
 
 /** What of the process the commands use. */
 export interface Streams {
   readonly stdin: ReadStream;
   readonly stdout: WriteStream;
   readonly stderr: WriteStream;
+  /** Says how this program was started, and nothing else here. */
+  readonly env: CommandEnvironment;
+  cwd(): string;
   on(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
   off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
 }
@@ -29,6 +34,7 @@ export class Shell implements Disposable {
   readonly #interrupt = new AbortController();
   #options: GlobalOptions = {};
   #interruptedBy: (typeof SIGNALS)[number] | undefined;
+  #command: string | undefined;
 
   constructor(streams: Streams) {
     this.#streams = streams;
@@ -106,9 +112,29 @@ export class Shell implements Disposable {
     else this.line(words());
   }
 
-  /** What happens meanwhile; nothing a program reads. */
+  /** What happens meanwhile; nothing a program reads. Its commands are told as they are typed here. */
   note(text: string): void {
-    this.#streams.stderr.write(`${plainText(text)}\n`);
+    this.#streams.stderr.write(`${plainText(this.typed(text))}\n`);
+  }
+
+  /** Our own words to a person, with the commands in them as they are typed here for this node: `npx skein start`, say. */
+  typed(text: string): string {
+    const { dir, dataDir, config } = this.#options;
+    const options = Object.entries({ '-C': dir, '--data-dir': dataDir, '--config': config });
+    const given = options.map(([name, value]) => (value === undefined ? '' : ` ${name} ${this.typedFolder(value)}`));
+    return withTypedCommand(text, this.#typedCommand(), given.join(''));
+  }
+
+  /** The same for what is typed on another machine, or for another node. */
+  typedElsewhere(text: string): string {
+    return withTypedCommand(text, this.#typedCommand());
+  }
+
+  /** A file or folder as a person types it here. */
+  typedFolder(folder: string): string {
+    const { env } = this.#streams;
+    const cwd = this.#streams.cwd();
+    return typedFolder(path.resolve(cwd, folder), env, cwd);
   }
 
   /** Ends the command as Ctrl-C does, for whoever reads the keys of a terminal themselves. */
@@ -125,6 +151,11 @@ export class Shell implements Disposable {
   [Symbol.dispose](): void {
     this.#streams.off('SIGINT', ignore);
     for (const signal of SIGNALS) this.#streams.off(signal, this.#onSignal);
+  }
+
+  #typedCommand(): string {
+    this.#command ??= typedCommand(this.#streams.env, this.#streams.cwd());
+    return this.#command;
   }
 
   readonly #onSignal = (signal: NodeJS.Signals): void => {

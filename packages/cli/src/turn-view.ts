@@ -1,4 +1,4 @@
-import type { AgentEvent } from '@skein/host';
+import type { TurnEvent } from '@skein/host';
 import type pc from 'picocolors';
 import { PlainStream, plainLine, plainText } from './plain-text.ts';
 
@@ -27,9 +27,12 @@ export class TurnView {
   }
 
   /** Shows one event. An `error` only ends the line: whoever runs the turn says it. */
-  show(event: AgentEvent): void {
+  show(event: TurnEvent): void {
     const { colors, verbose } = this.#parts;
     switch (event.type) {
+      case 'task-accepted':
+        if (verbose) this.#line(colors.dim(`  task ${event.id}`));
+        break;
       case 'turn-start':
         if (verbose) this.#line(colors.dim(`  brain ${plainLine(event.brain, SHOWN_CHARACTERS)}, session ${event.sessionId}`));
         break;

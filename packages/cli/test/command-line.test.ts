@@ -1,10 +1,11 @@
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { environmentVariables } from '@skein/host';
 import { expect, test } from 'vitest';
-import { skein, TempDir } from './skein-process.ts';
+import { SkeinProcess, skein, TempDir } from './skein-process.ts';
 
 const COMMANDS = ['demo', 'init', 'start', 'ask', 'chat', 'call', 'tools', 'tasks', 'invite', 'join', 'net', 'doctor'];
-const NET = ['init', 'show-key', 'trust', 'revoke', 'peers', 'status'];
+const NET = ['init', 'show-key', 'trust', 'revoke', 'peers', 'status', 'send', 'messages'];
 
 test('--help names every command, on the standard output, with exit code 0', async () => {
   using dir = new TempDir();
@@ -22,6 +23,24 @@ test.each([...COMMANDS, ...NET.map((name) => `net ${name}`)])('skein %s has its 
   expect(stdout).toContain('--json');
 });
 
+test.each([
+  [['help'], 'Usage: skein [options]'],
+  [['help', 'net'], 'Usage: skein net'],
+  [['help', 'net', 'trust'], 'Usage: skein net trust'],
+])('%j is --help', async (args, usage) => {
+  using dir = new TempDir();
+  const { code, stdout } = await skein(dir.path, args);
+  expect(code).toBe(0);
+  expect(stdout).toContain(usage);
+});
+
+test('skein start --help lists every variable, and what each stands for', async () => {
+  using dir = new TempDir();
+  const { stdout } = await skein(dir.path, ['start', '--help']);
+  const listed = [...stdout.matchAll(/^ {2}(SKEIN_\w+) +(\S.*)$/gm)].map(([, name, path]) => ({ name, path }));
+  expect(listed).toEqual(environmentVariables().map(({ name, path }) => ({ name, path: path ?? 'another config file' })));
+});
+
 test('--version is the version and nothing else', async () => {
   using dir = new TempDir();
   expect((await skein(dir.path, ['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
@@ -32,6 +51,8 @@ test.each([
   [['net', 'trsut'], 'the nearest is "trust"'],
   [['start', '--prot', '1'], 'the nearest is "--port"'],
   [['net', 'peers', '--jsn'], 'the nearest is "--json"'],
+  [['frobnicate'], 'There is no command "frobnicate". There are: demo'],
+  [['start', '--bogus'], 'There is no option "--bogus". There are: --port'],
   [['start', '--port', '70000'], 'expected a port, 0 to 65535'],
   [['invite', '--ttl', 'soon'], 'such as 10m'],
   [['join'], "Missing required argument 'code'"],
@@ -42,6 +63,26 @@ test.each([
   expect(stderr).toContain(words);
   expect(stderr).toMatch(/^error: /);
   expect(stderr).not.toMatch(/\n\s+at /);
+});
+
+test.each([[['ask', '']], [['ask', ' ', ' ']], [['demo', '--once', '']]])('%j asks nothing, and says so', async (args) => {
+  using dir = new TempDir();
+  const { code, stderr } = await skein(dir.path, args);
+  expect({ code, stderr }).toEqual({ code: 1, stderr: 'error: There is nothing to ask\n' });
+  expect(existsSync(path.join(dir.path, '.skein'))).toBe(false);
+});
+
+test('what to run is told as it is typed: by npx where npm ran it, with the options that say which node', async () => {
+  using dir = new TempDir();
+  const node = path.join(dir.path, 'node');
+  mkdirSync(node);
+  const env = { npm_command: 'exec' };
+  await using init = new SkeinProcess(['-C', 'node', 'init', 'mine', '--yes', '--port', '0'], { cwd: dir.path, env });
+  expect((await init.result()).stdout).toContain('Next: npx skein -C node start, and npx skein -C node invite to');
+  await using show = new SkeinProcess(['net', 'show-key'], { cwd: dir.path, env });
+  expect((await show.result()).stderr).toContain('npx skein net init');
+  await using help = new SkeinProcess(['ask', '--help'], { cwd: dir.path, env });
+  expect((await help.result()).stdout).toContain('$ npx skein ask "');
 });
 
 test('with --json the error is one object on the standard output', async () => {

@@ -17,13 +17,13 @@ async function startDemo(dir: TempDir): Promise<SkeinProcess> {
   return demo;
 }
 
-test('--once --json prints only agent events, the last an answer with a remote call, and leaves no process', async () => {
+test('--once --json prints only events of the turn, the last an answer with a remote call, and leaves no process', async () => {
   using dir = new TempDir();
   const args = ['demo', '--brain', 'intents', '--once', 'how full is the disk on us-monitor?', '--json'];
   const { code, lines, stdout, stderr } = await skein(dir.path, args);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout.trim().split('\n')).toHaveLength(lines.length);
-  expect(lines[0]).toMatchObject({ type: 'turn-start' });
+  expect(lines.slice(0, 2)).toMatchObject([{ type: 'task-accepted' }, { type: 'turn-start' }]);
   expect(lines.at(-1)).toMatchObject({ type: 'answer', text: expect.stringContaining('us-monitor') });
   expect(lines.at(-1)?.toolCalls).toEqual([
     { name: expect.stringMatching(/^us-monitor\//), peer: 'us-monitor', ms: expect.any(Number), ok: true },
@@ -79,7 +79,7 @@ test('a second demo in the same place is refused, and changes nothing of the fir
   const { code, lines } = await skein(dir.path, ['demo', '--once', 'hello', '--json']);
   expect({ code, lines }).toEqual({
     code: 1,
-    lines: [{ type: 'error', code: 'conflict', message: expect.stringContaining('skein ask --config') }],
+    lines: [{ type: 'error', code: 'conflict', message: expect.stringContaining('skein -C') }],
   });
   expect(files()).toEqual(before);
 });

@@ -10,6 +10,7 @@ const WAIT_MS = 20_000;
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 /** What makes a terminal out of pipes (util-linux). */
 const SCRIPT = '/usr/bin/script';
+const INSTALLED = fileURLToPath(new URL('../../../node_modules/.bin', import.meta.url));
 const CACHE = fileURLToPath(new URL('../../../node_modules/.cache/skein', import.meta.url));
 
 export type Line = Readonly<Record<string, unknown>>;
@@ -182,9 +183,9 @@ export async function untilGone(pid: number): Promise<void> {
   }
 }
 
-/** Nothing of the machine that runs the tests decides what a node is or thinks with. */
+/** Nothing of the machine that runs the tests decides what a node is or thinks with; `skein` is installed on it. */
 function cleanEnvironment(): Record<string, string> {
-  return { NODE_COMPILE_CACHE: CACHE, NO_COLOR: '1' };
+  return { NODE_COMPILE_CACHE: CACHE, NO_COLOR: '1', PATH: `/usr/local/bin:/usr/bin:/bin:${INSTALLED}` };
 }
 
 function parse(line: string): Line | undefined {

@@ -117,8 +117,8 @@ test("two folders with nothing but the guide's files run as they are, and one us
   const shown = await skein(coordinator.path, ['net', 'show-key', '--json']);
   expect(shown.lines[0]).toMatchObject({ keyPath: path.join(coordinator.path, '.openvole/net/vole_key') });
   expect(coordinator.read('.openvole/net/vole_key')).toBe(key);
-  expect(coordinator.read('.skein/authorized_peers')).toBe(`${worker.line} trust=read\n`);
-  expect(worker.read('.skein/authorized_peers')).toBe(`${coordinator.line} trust=tool\n`);
+  expect(coordinator.read('.skein/authorized_peers')).toBe(`${worker.line}\n`);
+  expect(worker.read('.skein/authorized_peers')).toBe(`${coordinator.line} trust=tool,assumed\n`);
   expect(existsSync(path.join(worker.path, 'skein.config.json'))).toBe(false);
 });
 
@@ -150,7 +150,7 @@ test('a key whose trust was taken back stays out, though authorized_voles still 
   await there.line(({ type }) => type === 'ready');
   const { lines } = await skein(coordinator.path, ['call', 'worker/shell_exec', '{"command":"echo"}', '--json']);
   expect(lines.at(-1)).toMatchObject({ type: 'error', code: 'unavailable', message: expect.stringContaining('not connected') });
-  expect(worker.read('.skein/authorized_peers')).toMatch(/^vole-ed25519 \S+ coordinator trust=\w+,revoked\n$/);
+  expect(worker.read('.skein/authorized_peers')).toMatch(/^vole-ed25519 \S+ coordinator (?:trust=\w+,assumed,)?revoked\n$/);
 });
 
 test('what this version lacks stops the start and the doctor, named with what to do', async () => {
@@ -195,4 +195,18 @@ test('import says what it did in words, and refuses what it must with an exit co
   }
   const again = await skein(dir.path, ['import', 'vole', pair.coordinator.path, '--json']);
   expect(again).toMatchObject({ code: 1, lines: [{ type: 'error', code: 'conflict' }] });
+});
+
+test('skein init beside a vole.config.json writes nothing that would take its place, and says what to do', async () => {
+  using folder = new VoleFolder('worker');
+  folder.configure({ paws: ['@openvole/paw-shell'], net: { enabled: true, instanceName: 'worker' } });
+  const { code, stdout } = await skein(folder.path, ['init', '--yes', '--json']);
+  expect(code).not.toBe(0);
+  expect(JSON.parse(stdout)).toMatchObject({
+    type: 'error',
+    code: 'conflict',
+    message: expect.stringContaining('skein import vole'),
+  });
+  expect(existsSync(path.join(folder.path, 'skein.config.json'))).toBe(false);
+  expect((await skein(folder.path, ['init', '--yes', '--force'])).code).toBe(0);
 });

@@ -23,7 +23,7 @@ export function App() {
   const refuse = () => {
     forgetToken();
     setToken(null);
-    setProblem('That token is not this node’s. The node prints the right one when it starts.');
+    setProblem('That token is not this node’s. skein page, in the folder of the node, prints the link with the right one.');
   };
   if (token === null) return <TokenForm onEnter={enter} problem={problem} />;
   return <NodePage key={token} onRefused={refuse} token={token} />;

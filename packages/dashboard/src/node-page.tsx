@@ -1,5 +1,5 @@
 import { Drawer, Tabs } from '@mantine/core';
-import { useMediaQuery } from '@mantine/hooks';
+import { useDocumentVisibility, useMediaQuery } from '@mantine/hooks';
 import { useEffect, useState } from 'react';
 import { Api } from './api/api.ts';
 import { Chat } from './chat/chat.tsx';
@@ -44,6 +44,17 @@ export function NodePage({ token, onRefused }: NodePageProps) {
   useEffect(() => {
     if (isRefused) onRefused();
   }, [isRefused, onRefused]);
+  useEffect(() => void chat.restore(), [chat]);
+  const isLive = node.link.type === 'live';
+  const isSeen = useDocumentVisibility() === 'visible';
+  useEffect(() => {
+    if (!isSeen) chat.pause();
+    else if (isLive) void chat.resume();
+  }, [chat, isLive, isSeen]);
+  const followed = node.sessions.find(({ id }) => id === conversation.sessionId)?.updatedAtMs;
+  useEffect(() => {
+    if (followed !== undefined && !conversation.running) void chat.follow();
+  }, [chat, followed, conversation.running]);
   const title = node.status?.name;
   useEffect(() => {
     document.title = title === undefined ? 'Skein' : `${title} · Skein`;
@@ -52,7 +63,6 @@ export function NodePage({ token, onRefused }: NodePageProps) {
   const sessions = (
     <SessionList
       currentId={conversation.sessionId}
-      isRunning={conversation.running}
       onNew={() => {
         chat.startNew();
         setView('chat');
@@ -80,7 +90,7 @@ export function NodePage({ token, onRefused }: NodePageProps) {
         {hasSidebar ? <aside className={styles.sidebar}>{sessions}</aside> : null}
         {(isWide || shown === 'chat') && (
           <main className={styles.main}>
-            <Chat brain={node.status?.brain ?? null} chat={chat} isLive={node.link.type === 'live'} tools={node.tools} />
+            <Chat brain={node.status?.brain ?? null} chat={chat} isLive={isLive} tools={node.tools} />
           </main>
         )}
         <Tabs

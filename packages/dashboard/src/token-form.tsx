@@ -21,8 +21,8 @@ export function TokenForm({ problem, onEnter }: TokenFormProps) {
         <Mark />
         <h1 className={styles.title}>Open this node</h1>
         <p className={styles.text}>
-          The terminal that runs the node shows a link with its token. Open that link, or paste the token here. It stays in this
-          tab.
+          <code>skein page</code> prints the link with its token, on the machine and in the folder of the node; a terminal that
+          runs the node shows it too. Open that link, or paste the token here. It stays in this tab.
         </p>
         <PasswordInput
           autoComplete="off"

@@ -180,4 +180,39 @@ describe.skipIf(missing !== null)(`chat in a browser${missing === null ? '' : ` 
     expect(asked[1]).toMatch(/^[0-9a-f-]{36}$/);
     expect(await open.page.getByText('were the disks full?').count()).toBe(0);
   });
+
+  it('shows what is said in the open chat on another device, beside the tool calls seen here', async () => {
+    const turn = async function* (scripted: ScriptedTurn): AsyncGenerator<AgentEvent> {
+      yield* start(scripted);
+      yield { type: 'tool-call', ...call, input: { command: 'df -h' } };
+      yield { type: 'tool-result', ...call, ok: true, ms: 5, output: { stdout: 'all of it' } };
+      yield { type: 'answer', text: 'Plenty of room.', toolCalls: [{ ...call, ms: 5, ok: true }] };
+    };
+    const ids: string[] = [];
+    const ask = (scripted: ScriptedTurn) => {
+      ids.push(scripted.request.sessionId);
+      return turn(scripted);
+    };
+    await using open = await openPage({ page: folder(), script: { ask } });
+    await open.ask('how full is the disk?');
+    await open.page.getByText('Plenty of room.').first().waitFor();
+    const [id = ''] = ids;
+    const here = [
+      { role: 'user', text: 'how full is the disk?' },
+      { role: 'assistant', text: 'Plenty of room.' },
+    ] as const;
+    const there = { role: 'user', text: 'and on the phone?' } as const;
+    const tell = (updatedAtMs: number, history: readonly { readonly role: 'user' | 'assistant'; readonly text: string }[]) =>
+      open.node.backend.change(
+        { sessions: [{ id, title: 'how full is the disk?', updatedAtMs }], history: { [id]: history } },
+        { type: 'sessions-changed', atMs: updatedAtMs },
+      );
+    tell(1_000, [...here, there]);
+    await open.page.getByText('and on the phone?').first().waitFor();
+    tell(2_000, [...here, there, { role: 'assistant', text: 'There is less.' }]);
+    await open.page.getByText('There is less.').first().waitFor();
+    expect(await open.page.getByText('and on the phone?').count()).toBe(1);
+    await open.page.getByRole('button', { name: /us-monitor\s*\/\s*shell_exec/ }).waitFor();
+    expect(open.problems).toEqual([]);
+  });
 });

@@ -125,12 +125,14 @@ export interface ScriptedNodeOptions {
   readonly page: URL;
   readonly script?: Partial<ScriptedBackendParts>;
   readonly port?: number;
+  /** A node that was there before, in place of a new one. */
+  readonly backend?: ScriptedBackend;
 }
 
 /** The real gateway with the real page, over a scripted node. */
-export async function startScriptedNode({ page, script, port }: ScriptedNodeOptions) {
-  const tools = peers.flatMap((known) => known.tools);
-  const backend = new ScriptedBackend({ status, peers, tools, ask: diskTurn, ...script });
+export async function startScriptedNode({ page, script, port, backend: known }: ScriptedNodeOptions) {
+  const tools = peers.flatMap((one) => one.tools);
+  const backend = known ?? new ScriptedBackend({ status, peers, tools, ask: diskTurn, ...script });
   const gateway = createGateway({
     backend,
     token: TOKEN,

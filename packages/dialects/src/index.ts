@@ -2,6 +2,7 @@ export { canonicalJson } from './volenet/canonical.ts';
 export type { VoleTarget } from './volenet/dialling.ts';
 export type { VoleEvent, VoleHost, VoleKnock, VoleTrust } from './volenet/host.ts';
 export { type AuthorizedVoles, adoptVoleKeys, readAuthorizedVoles, readVoleKeys, type VoleIdentity } from './volenet/keys.ts';
+export type { Encryption } from './volenet/message-writer.ts';
 export type {
   VoleMemoryEntry,
   VoleMemoryHit,
@@ -10,7 +11,7 @@ export type {
   VoleTask,
   VoleTaskEnd,
 } from './volenet/payloads.ts';
-export type { Encryption } from './volenet/peer-link.ts';
 export { formatVoleLine, parseVoleLine, type VoleId, type VoleLine, voleIdOf } from './volenet/vole-id.ts';
-export { VOLE_NET_OPTIONS, VoleNet, type VoleNetOptions, type VoleNetParts } from './volenet/vole-net.ts';
+export { VoleNet, type VoleNetParts } from './volenet/vole-net.ts';
+export { VOLE_NET_OPTIONS, type VoleNetOptions } from './volenet/vole-net-options.ts';
 export type { VoleCallOptions, VolePeer } from './volenet/vole-peer.ts';

@@ -95,7 +95,13 @@ export interface ScheduleStatus {
   /** The expression or interval, as it is written. */
   readonly when: string;
   readonly nextAtMs: number | null;
+  /** When it last ran on this node. */
   readonly lastAtMs: number | null;
+  /**
+   * The last run in the network, as far as this node knows. Only the node that took it on begins it and knows how it went;
+   * `away`: that one is not connected, so nobody can tell whether it was done.
+   */
+  readonly lastRun: { readonly atMs: number; readonly by: NodeName; readonly isMe: boolean; readonly away: boolean } | null;
 }
 
 /** This node among the others. */
@@ -104,6 +110,25 @@ export interface NetStatus {
   /** Null where nobody is to lead: the network is off. */
   readonly leader: LeaderStatus | null;
   readonly schedules: readonly ScheduleStatus[];
+}
+
+/** A short message between the people at this node and those at a peer. */
+export interface PeerMessage {
+  /** Names it at its sender. */
+  readonly id: string;
+  readonly peer: NodeName;
+  readonly direction: 'in' | 'out';
+  /** When it was written here, or came. */
+  readonly atMs: number;
+  /**
+   * `received` of those that came. Of the others: `waiting` for the peer to be back, `sent`, or `refused`. `sent` means that
+   * the peer has it on its disk; a VoleNet peer says nothing of that, and it was handed over.
+   */
+  readonly state: 'received' | 'waiting' | 'sent' | 'refused';
+  /** What comes from a peer is text from outside. */
+  readonly text: string;
+  /** Why it was refused. */
+  readonly problem: string | null;
 }
 
 /** What happens on a node, for whoever watches. */
@@ -129,10 +154,30 @@ export type NodeEvent = { readonly atMs: number } & (
     }
   | { readonly type: 'chat-message'; readonly id: PeerId; readonly name: string; readonly text: string }
   | { readonly type: 'leader-changed'; readonly leader: NodeName | null; readonly term: number }
-  | { readonly type: 'task-ended'; readonly id: string; readonly state: TaskState; readonly title: string }
+  /** Conversations went on, or began, on other nodes that share them. */
+  | { readonly type: 'sessions-changed' }
+  | {
+      readonly type: 'task-ended';
+      readonly id: string;
+      readonly state: TaskState;
+      readonly title: string;
+      readonly session: string;
+    }
   | { readonly type: 'config-reloaded'; readonly applied: readonly string[]; readonly needRestart: readonly string[] }
   | { readonly type: 'config-rejected'; readonly problem: string }
 );
+
+/** What is told of a turn that was asked for: first that it is accepted, then how it goes; `answer` or `error` is the last. */
+export type TurnEvent =
+  | {
+      /** It is on the disk now, and only `cancelTask` ends it: whoever asked may go, and come back to `watchTask`. */
+      readonly type: 'task-accepted';
+      readonly id: string;
+      readonly sessionId: string;
+      /** What was asked; empty once that is no longer kept. */
+      readonly text: string;
+    }
+  | AgentEvent;
 
 /** What the gateway needs of a node. The host is the one implementation; tests make a fake. */
 export interface GatewayBackend {
@@ -143,19 +188,29 @@ export interface GatewayBackend {
   sessions(): readonly SessionSummary[];
   /** The events a session's past turns would have shown: user texts and answers, oldest first. */
   history(sessionId: string): readonly { readonly role: 'user' | 'assistant'; readonly text: string }[];
+  /** The ids of this node's own tasks in a conversation that have not ended, the oldest first; the first of many. */
+  openTasks(sessionId: string): readonly string[];
   /**
-   * One turn. With `interactive`, a `confirm-request` waits for `confirm`; without, such a call is refused.
-   * A failure is the last event, `error`; only an abort throws.
+   * Accepts one turn and tells how it goes. With `interactive`, a `confirm-request` waits for `confirm`; without, such a
+   * call is refused. A failure is the last event, `error`; only an abort throws. The signal ends what is told, not the
+   * work, once that is accepted.
    */
   ask(
     request: {
+      /** A UUID; asked again with the same one, it is the same work. */
+      readonly id?: string;
       readonly text: string;
       readonly sessionId: string;
       readonly interactive: boolean;
       readonly priority?: TaskPriority;
     },
     options: { readonly signal: AbortSignal },
-  ): AsyncIterable<AgentEvent>;
+  ): AsyncIterable<TurnEvent>;
+  /**
+   * A task from its beginning: what was told of it so far, then what comes; of one that has ended, how.
+   * @throws SkeinError `not-found`, `invalid`, at once.
+   */
+  watchTask(id: string, options: { readonly signal: AbortSignal }): AsyncIterable<TurnEvent>;
   /** False when nothing with this id is waiting. */
   confirm(id: string, approve: boolean): boolean | Promise<boolean>;
   /** @throws SkeinError `not-found`, `invalid`, `denied` and whatever the tool raises. */
@@ -172,6 +227,16 @@ export interface GatewayBackend {
   /** Has a task that failed, was canceled or is unknown run once more. @throws SkeinError `not-found`, `invalid`, `conflict`, `busy`. */
   retryTask(id: string): Promise<TaskState>;
   net(): NetStatus;
+  /** The latest messages with a peer, or with all, the oldest first. @throws SkeinError `not-found`, `conflict` for a name of several. */
+  messages(peer?: string): readonly PeerMessage[];
+  /**
+   * Sends a message to a peer, or keeps it until that is back; resolves once it is on the disk, with what has become of it by then.
+   * @throws SkeinError `not-found`, `conflict`, `invalid`, `busy` when as many wait for it as may, `canceled`.
+   */
+  sendMessage(
+    message: { readonly peer: string; readonly text: string },
+    options: { readonly signal: AbortSignal },
+  ): Promise<PeerMessage>;
   /** From now on; a slow reader loses the oldest beyond 1,000. */
   events(options: { readonly signal: AbortSignal }): AsyncIterable<NodeEvent>;
 }

@@ -1,17 +1,28 @@
-import type { AgentEvent, OfferedTool } from '@skein/agent';
+import type { OfferedTool } from '@skein/agent';
 import { type Json, SkeinError, type TaskState } from '@skein/protocol';
 import type { z } from 'zod';
-import type { NetStatus, NodeEvent, NodeStatus, PeerStatus, SessionSummary, TaskDetail, TaskSummary } from './backend.ts';
-import type { AskRequest } from './requests.ts';
+import type {
+  NetStatus,
+  NodeEvent,
+  NodeStatus,
+  PeerMessage,
+  PeerStatus,
+  SessionSummary,
+  TaskDetail,
+  TaskSummary,
+  TurnEvent,
+} from './backend.ts';
+import type { AskRequest, MessageRequest } from './requests.ts';
 import {
-  askLine,
   callLine,
   confirmAnswer,
   eventLine,
   type Heartbeat,
   historyAnswer,
+  messagesAnswer,
   netStatus,
   nodeStatus,
+  peerMessage,
   peersAnswer,
   publicError,
   sessionsAnswer,
@@ -19,6 +30,7 @@ import {
   taskStateAnswer,
   tasksAnswer,
   toolsAnswer,
+  turnLine,
 } from './responses.ts';
 
 export interface GatewayClientParts {
@@ -44,8 +56,13 @@ export interface GatewayClient {
     sessionId: string,
     options?: Waiting,
   ): Promise<readonly { readonly role: 'user' | 'assistant'; readonly text: string }[]>;
-  /** One turn. `answer` or `error` is its last event; leaving the loop, or the signal, stops it. */
-  ask(request: AskRequest, options?: Waiting): AsyncIterable<AgentEvent>;
+  /**
+   * One turn; `answer` or `error` is its last event. Leaving the loop, or the signal, ends what is told: work that is
+   * accepted goes on, and `cancelTask` ends it.
+   */
+  ask(request: AskRequest, options?: Waiting): AsyncIterable<TurnEvent>;
+  /** A task from its beginning on, as `ask` tells it. @throws SkeinError `not-found`, `invalid`. */
+  watchTask(id: string, options?: Waiting): AsyncIterable<TurnEvent>;
   /** @throws SkeinError `not-found` when nothing with this id waits. */
   confirm(id: string, approve: boolean, options?: Waiting): Promise<void>;
   /** Runs a tool and resolves with its output. */
@@ -59,6 +76,10 @@ export interface GatewayClient {
   cancelTask(id: string, options?: Waiting): Promise<TaskState>;
   retryTask(id: string, options?: Waiting): Promise<TaskState>;
   net(options?: Waiting): Promise<NetStatus>;
+  /** The latest messages with a peer, named by its name or id, or with all; the oldest first. */
+  messages(peer?: string, options?: Waiting): Promise<readonly PeerMessage[]>;
+  /** Sends a message to a peer, or keeps it until that is back. */
+  sendMessage(message: MessageRequest, options?: Waiting): Promise<PeerMessage>;
   /** From now on; ends with `unavailable` when the node is gone. */
   events(options?: Waiting): AsyncIterable<NodeEvent>;
 }
@@ -133,6 +154,17 @@ export function createGatewayClient(parts: GatewayClientParts): GatewayClient {
     return parseAnswer(taskStateAnswer, await bodyOf(response)).state;
   };
 
+  async function* turnLines(
+    request: { readonly path: string; readonly body?: object },
+    options: Waiting = {},
+  ): AsyncGenerator<TurnEvent> {
+    for await (const event of lines(turnLine, request, options)) {
+      yield event;
+      if (event.type === 'answer' || event.type === 'error') return;
+    }
+    throw goneMidway(parts.baseUrl);
+  }
+
   return {
     status: (options) => get('/api/status', nodeStatus, options),
     peers: async (options) => (await get('/api/peers', peersAnswer, options)).peers,
@@ -140,13 +172,8 @@ export function createGatewayClient(parts: GatewayClientParts): GatewayClient {
     sessions: async (options) => (await get('/api/sessions', sessionsAnswer, options)).sessions,
     history: async (sessionId, options) =>
       (await get(`/api/sessions/${encodeURIComponent(sessionId)}`, historyAnswer, options)).messages,
-    async *ask(request, options = {}) {
-      for await (const event of lines(askLine, { path: '/api/ask', body: request }, options)) {
-        yield event;
-        if (event.type === 'answer' || event.type === 'error') return;
-      }
-      throw goneMidway(parts.baseUrl);
-    },
+    ask: (request, options) => turnLines({ path: '/api/ask', body: request }, options),
+    watchTask: (id, options) => turnLines({ path: `/api/tasks/${encodeURIComponent(id)}/events` }, options),
     async confirm(id, approve, options = {}) {
       const response = await send('/api/confirm', { id, approve }, options);
       parseAnswer(confirmAnswer, await bodyOf(response));
@@ -173,6 +200,13 @@ export function createGatewayClient(parts: GatewayClientParts): GatewayClient {
     cancelTask: (id, options) => changeTask(id, 'cancel', options),
     retryTask: (id, options) => changeTask(id, 'retry', options),
     net: (options) => get('/api/net', netStatus, options),
+    async messages(peer, options) {
+      const path = peer === undefined ? '' : `/${encodeURIComponent(peer)}`;
+      return (await get(`/api/net/messages${path}`, messagesAnswer, options)).messages;
+    },
+    async sendMessage(message, options = {}) {
+      return parseAnswer(peerMessage, await bodyOf(await send('/api/net/messages', message, options)));
+    },
     async *events(options = {}) {
       yield* lines(eventLine, { path: '/api/events' }, options);
       throw goneMidway(parts.baseUrl);

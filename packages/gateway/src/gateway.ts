@@ -1,11 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { getRequestListener, type HttpBindings } from '@hono/node-server';
-import type { AgentEvent } from '@skein/agent';
 import { SkeinError } from '@skein/protocol';
 import { type Context, Hono } from 'hono';
 import { type Assets, assetResponse } from './assets.ts';
-import type { GatewayBackend } from './backend.ts';
+import type { GatewayBackend, TurnEvent } from './backend.ts';
 import { callEvents } from './call-events.ts';
 import { FailureLimit } from './failure-limit.ts';
 import { errorResponse, methodRefused } from './http-error.ts';
@@ -14,7 +13,7 @@ import { GATEWAY_LIMITS, type GatewayLimits } from './limits.ts';
 import { LineStream } from './line-stream.ts';
 import { OpenStreams } from './open-streams.ts';
 import { PAGE_HEADERS } from './page-headers.ts';
-import { askRequest, callRequest, confirmRequest, emptyRequest } from './requests.ts';
+import { askRequest, callRequest, confirmRequest, emptyRequest, messageRequest } from './requests.ts';
 import { foreignOrigin, hostNameOf } from './same-origin.ts';
 import { createTokenCheck } from './token.ts';
 
@@ -78,15 +77,20 @@ export function createGateway(parts: GatewayParts): Gateway {
   };
   const stream = (context: GatewayContext, open: (signal: AbortSignal) => AsyncIterable<object>, greet: boolean): Response => {
     const controller = streams.take();
-    return new LineStream({
-      source: open(controller.signal),
-      controller,
-      limits,
-      now,
-      disconnect: () => context.env.outgoing.destroy(),
-      failed: (error) => reportFailure(log, error, context.req.path),
-      ended: () => streams.release(controller),
-    }).toResponse(greet);
+    try {
+      return new LineStream({
+        source: open(controller.signal),
+        controller,
+        limits,
+        now,
+        disconnect: () => context.env.outgoing.destroy(),
+        failed: (error) => reportFailure(log, error, context.req.path),
+        ended: () => streams.release(controller),
+      }).toResponse(greet);
+    } catch (thrown) {
+      streams.release(controller);
+      throw thrown;
+    }
   };
 
   json('/health', () => ({ status: 'ok', protocol: 'skein' }));
@@ -96,11 +100,22 @@ export function createGateway(parts: GatewayParts): Gateway {
   json('/api/sessions', () => ({ sessions: backend.sessions() }));
   json('/api/sessions/:id', (context) => {
     const id = context.req.param('id') ?? '';
-    return { id, messages: backend.history(id) };
+    return { id, messages: backend.history(id), tasks: backend.openTasks(id) };
   });
   json('/api/net', () => backend.net());
+  app.get('/api/net/messages', (context) => context.json({ messages: backend.messages() }));
+  app.post('/api/net/messages', async (context) => {
+    const request = await readJsonBody(context.req.raw, messageRequest, limits);
+    return context.json(await backend.sendMessage(request, { signal: context.req.raw.signal }));
+  });
+  app.all('/api/net/messages', (context) => methodRefused(context.req.method, 'GET or POST'));
+  json('/api/net/messages/:peer', (context) => ({ messages: backend.messages(context.req.param('peer') ?? '') }));
   json('/api/tasks', () => ({ tasks: backend.tasks() }));
   json('/api/tasks/:id', (context) => backend.task(context.req.param('id') ?? ''));
+  app.get('/api/tasks/:id/events', (context) =>
+    stream(context, (signal) => withheld(backend.watchTask(context.req.param('id'), { signal })), false),
+  );
+  app.all('/api/tasks/:id/events', (context) => methodRefused(context.req.method, 'GET'));
   for (const [verb, change] of [
     ['cancel', (id: string) => backend.cancelTask(id)],
     ['retry', (id: string) => backend.retryTask(id)],
@@ -225,7 +240,7 @@ function parseAllowedHost(entry: string): string {
 }
 
 /** A turn's events, the text of an internal error left out. */
-async function* withheld(events: AsyncIterable<AgentEvent>): AsyncGenerator<AgentEvent> {
+async function* withheld(events: AsyncIterable<TurnEvent>): AsyncGenerator<TurnEvent> {
   for await (const event of events) {
     if (event.type !== 'error') yield event;
     else yield { type: 'error', ...new SkeinError(event.message, { code: event.code }).toPublic() };

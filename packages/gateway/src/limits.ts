@@ -10,7 +10,7 @@ export interface GatewayLimits {
   readonly maxStreams: number;
   /** A stream with nothing to tell says so this often, so both sides notice a dead one. */
   readonly heartbeatMs: number;
-  /** A reader that takes nothing for this long is disconnected and what it asked for is stopped. */
+  /** A reader that takes nothing for this long is disconnected; a tool it called is stopped, a task it asked for goes on. */
   readonly stallMs: number;
   /** Characters of partial output a direct tool call holds for a slow reader; beyond, the oldest are left out. */
   readonly maxPendingOutput: number;

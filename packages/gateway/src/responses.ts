@@ -1,4 +1,3 @@
-import type { AgentEvent } from '@skein/agent';
 import {
   ERROR_CODES,
   nodeLoad,
@@ -10,7 +9,16 @@ import {
   toolDescriptor,
 } from '@skein/protocol';
 import { z } from 'zod';
-import type { NetStatus, NodeEvent, NodeStatus, PeerStatus, TaskDetail, TaskSummary } from './backend.ts';
+import type {
+  NetStatus,
+  NodeEvent,
+  NodeStatus,
+  PeerMessage,
+  PeerStatus,
+  TaskDetail,
+  TaskSummary,
+  TurnEvent,
+} from './backend.ts';
 import type { CallEvent } from './call-events.ts';
 
 const peerId = z.string().transform((text) => parsePeerId(text));
@@ -98,9 +106,21 @@ export const netStatus: z.ZodType<NetStatus> = z.object({
       when: z.string(),
       nextAtMs: z.number().nullable(),
       lastAtMs: z.number().nullable(),
+      lastRun: z.object({ atMs: z.number(), by: nodeLabel, isMe: z.boolean(), away: z.boolean() }).nullable(),
     }),
   ),
 });
+
+export const peerMessage: z.ZodType<PeerMessage> = z.object({
+  id: z.string(),
+  peer: nodeLabel,
+  direction: z.enum(['in', 'out']),
+  atMs: z.number(),
+  state: z.enum(['received', 'waiting', 'sent', 'refused']),
+  text: z.string(),
+  problem: label,
+});
+export const messagesAnswer = z.object({ messages: z.array(peerMessage) });
 
 export const peersAnswer = z.object({ peers: z.array(peerStatus) });
 export const toolsAnswer = z.object({ tools: z.array(offeredTool) });
@@ -110,6 +130,7 @@ export const sessionsAnswer = z.object({
 export const historyAnswer = z.object({
   id: z.string(),
   messages: z.array(z.object({ role: z.enum(['user', 'assistant']), text: z.string() })),
+  tasks: z.array(z.string()),
 });
 export const confirmAnswer = z.object({ ok: z.literal(true) });
 
@@ -119,9 +140,10 @@ export type Heartbeat = z.infer<typeof heartbeat>;
 const call = { id: z.string(), name: z.string(), peer: label };
 const failure = publicError.extend({ type: z.literal('error') });
 
-/** One line of POST /api/ask. */
-export const askLine: z.ZodType<AgentEvent | Heartbeat> = z.discriminatedUnion('type', [
+/** One line of POST /api/ask and of GET /api/tasks/:id/events. */
+export const turnLine: z.ZodType<TurnEvent | Heartbeat> = z.discriminatedUnion('type', [
   heartbeat,
+  z.object({ type: z.literal('task-accepted'), id: z.string(), sessionId: z.string(), text: z.string() }),
   z.object({ type: z.literal('turn-start'), turnId: z.string(), sessionId: z.string(), brain: z.string() }),
   z.object({ type: z.literal('text-delta'), text: z.string() }),
   z.object({ type: z.literal('tool-call'), ...call, input: z.unknown() }),
@@ -157,7 +179,14 @@ export const eventLine: z.ZodType<NodeEvent | Heartbeat> = z.discriminatedUnion(
   z.object({ type: z.literal('tool-served'), ...peer, tool: z.string(), ok: z.boolean(), ms: z.number() }),
   z.object({ type: z.literal('chat-message'), ...peer, text: z.string() }),
   z.object({ type: z.literal('leader-changed'), atMs: z.number(), leader: nodeLabel.nullable(), term: z.number() }),
-  z.object({ type: z.literal('task-ended'), atMs: z.number(), id: z.string(), state: taskState, title: z.string() }),
+  z.object({
+    type: z.literal('task-ended'),
+    atMs: z.number(),
+    id: z.string(),
+    state: taskState,
+    title: z.string(),
+    session: z.string(),
+  }),
   z.object({ type: z.literal('config-reloaded'), atMs: z.number(), applied: names, needRestart: names }),
   z.object({ type: z.literal('config-rejected'), atMs: z.number(), problem: z.string() }),
 ]);

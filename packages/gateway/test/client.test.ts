@@ -1,5 +1,5 @@
-import type { AgentEvent } from '@skein/agent';
 import { describe, expect, it } from 'vitest';
+import type { TurnEvent } from '../src/backend.ts';
 import { createGatewayClient } from '../src/client.ts';
 import { collect, startGateway, status, TOKEN, until } from './start-gateway.ts';
 
@@ -27,6 +27,8 @@ describe('what the client gets', () => {
       },
     });
     const turn = net.client.ask({ text: 'hi' })[Symbol.asyncIterator]();
+    const accepted = await turn.next();
+    expect(accepted.value).toMatchObject({ type: 'task-accepted', text: 'hi' });
     const first = await turn.next();
     expect(first.value).toMatchObject({ type: 'turn-start', sessionId: expect.stringMatching(/^[0-9a-f-]{36}$/) });
     gate.resolve();
@@ -44,7 +46,7 @@ describe('what the client gets', () => {
         },
       },
     });
-    const seen: AgentEvent[] = [];
+    const seen: TurnEvent[] = [];
     for await (const event of net.client.ask({ text: 'hi', interactive: true })) {
       seen.push(event);
       if (event.type === 'confirm-request') await net.client.confirm(event.id, true);

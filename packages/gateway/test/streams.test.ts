@@ -4,19 +4,65 @@ import { authorized, collect, json, openRaw, send, startGateway, until } from '.
 const SECRET = 'the-canary-of-an-internal-error';
 
 describe('streams', () => {
-  it('stop the turn when the client goes away', async () => {
-    const stopped = Promise.withResolvers<unknown>();
+  it('let go of a turn whose client goes away, which goes on and is told whole to whoever comes back', async () => {
+    const gate = Promise.withResolvers<void>();
+    let wasStopped: boolean | undefined;
     await using net = await startGateway({
       backend: {
         ask: async function* (turn) {
-          turn.signal.addEventListener('abort', () => stopped.resolve(turn.signal.reason));
           yield { type: 'text-delta', text: 'thinking' };
-          await stopped.promise;
+          await gate.promise;
+          wasStopped = turn.signal.aborted;
+          yield { type: 'answer', text: 'done', toolCalls: [] };
         },
       },
     });
-    for await (const _event of net.client.ask({ text: 'hi' })) break;
-    expect(await stopped.promise).toMatchObject({ code: 'canceled' });
+    let id = '';
+    for await (const event of net.client.ask({ text: 'hi', sessionId: 's' })) {
+      if (event.type !== 'task-accepted') break;
+      id = event.id;
+    }
+    await until(() => net.gateway.openStreams === 0);
+    const conversation = await fetch(`${net.baseUrl}/api/sessions/s`, { headers: authorized });
+    expect(await conversation.json()).toEqual({ id: 's', messages: [], tasks: [id] });
+    const again = collect(net.client.watchTask(id));
+    gate.resolve();
+    expect(await again).toEqual([
+      { type: 'task-accepted', id, sessionId: 's', text: 'hi' },
+      { type: 'text-delta', text: 'thinking' },
+      { type: 'answer', text: 'done', toolCalls: [] },
+    ]);
+    expect(wasStopped).toBe(false);
+    expect(net.gateway.openStreams).toBe(0);
+  });
+
+  it('end a turn that is canceled, under the id its client gave it', async () => {
+    const id = '0f3c0000-0000-4000-8000-000000000001';
+    await using net = await startGateway({
+      backend: {
+        ask: async function* (turn) {
+          yield { type: 'text-delta', text: 'thinking' };
+          await new Promise((resolve) => turn.signal.addEventListener('abort', resolve));
+        },
+      },
+    });
+    const events: string[] = [];
+    for await (const event of net.client.ask({ id, text: 'hi' })) {
+      events.push(event.type);
+      if (event.type === 'text-delta') expect(await net.client.cancelTask(id)).toBe('canceled');
+    }
+    expect(events).toEqual(['task-accepted', 'text-delta', 'error']);
+  });
+
+  it('of a task that is not there are an error and keep no place', async () => {
+    await using net = await startGateway({ limits: { maxStreams: 1 } });
+    for (const _try of [1, 2]) {
+      const { status } = await send(net.port, { path: '/api/tasks/ffff/events', headers: authorized });
+      expect(status).toBe(404);
+    }
+    expect((await send(net.port, { method: 'POST', path: '/api/tasks/ffff/events', headers: json, body: '{}' })).status).toBe(
+      405,
+    );
     expect(net.gateway.openStreams).toBe(0);
   });
 
@@ -102,7 +148,7 @@ describe('streams', () => {
         },
       },
     });
-    const [event] = await collect(net.client.ask({ text: 'hi' }));
+    const [, event] = await collect(net.client.ask({ text: 'hi' }));
     expect(event).toMatchObject({ type: 'error', code: 'internal' });
     expect(JSON.stringify(event)).not.toContain(SECRET);
   });

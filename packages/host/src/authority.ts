@@ -7,6 +7,8 @@ import {
   type Invites,
   type KnownNodes,
   matchesGlob,
+  refine,
+  restrict,
   type TrustRecord,
   type TrustStore,
 } from '@skein/mesh';
@@ -41,6 +43,7 @@ export class Authority implements Gatekeeper {
   readonly #parts: AuthorityParts;
   /** What the configuration says of keys; made anew when first asked for after a change. */
   #refinements: ReadonlyMap<PeerId, PeerConfig> | undefined;
+  #onPinned: () => void = () => {};
 
   constructor(parts: AuthorityParts) {
     this.#parts = parts;
@@ -72,8 +75,7 @@ export class Authority implements Gatekeeper {
     const known = this.#parts.trust.get(peer.id);
     if (known === undefined) return { admitted: false, code: 'untrusted' };
     if (known.revoked) return { admitted: false, code: 'revoked' };
-    this.#parts.known.pin(url, peer.id);
-    this.changed();
+    this.#pin(url, peer.id);
     return { admitted: true };
   }
 
@@ -125,13 +127,26 @@ export class Authority implements Gatekeeper {
         code: 'unauthenticated',
       });
     }
-    this.#parts.known.pin(url, id);
-    this.changed();
+    this.#pin(url, id);
+  }
+
+  /**
+   * Who is told, from now on, that a key answered for the first time at an address: what the configuration says of that
+   * address counts for a peer that may have a session already. Called while the new session is not yet there.
+   */
+  set onPinned(told: () => void) {
+    this.#onPinned = told;
   }
 
   /** The trust file, the configuration or a pinned address has changed. */
   changed(): void {
     this.#refinements = undefined;
+  }
+
+  #pin(url: string, id: PeerId): void {
+    const isNew = this.#parts.known.pin(url, id);
+    this.changed();
+    if (isNew) this.#onPinned();
   }
 
   #follow(peer: PublicIdentity, hello: Hello): void {
@@ -151,20 +166,23 @@ export class Authority implements Gatekeeper {
     );
   }
 
-  /** The record of a key with what the configuration says of it: it may restrict a key, by its key or pinned address. */
+  /** The record of a key with what the configuration says of it. */
   #refined(record: TrustRecord | undefined): TrustRecord | undefined {
     if (record === undefined) return undefined;
     this.#refinements ??= this.#refine();
     const entry = this.#refinements.get(record.identity.id);
     if (entry === undefined) return record;
-    return {
-      ...record,
-      trust: entry.trust ?? record.trust,
-      allowBrain: entry.allowBrain ?? record.allowBrain,
-      allowTools: entry.allowTools ?? record.allowTools,
-      denyTools: [...record.denyTools, ...(entry.denyTools ?? [])],
-    };
+    return isMeant(record, entry) ? refine(record, entry) : restrict(record, entry);
   }
+}
+
+/**
+ * Whether an entry of the configuration may give this key more than its line does. Authority follows the key: the entry or
+ * the line must join the two. That it was the first to answer at the address is enough only for a key of which nobody
+ * stated a level; else whoever is trusted with little could take the place of one that is trusted with more.
+ */
+function isMeant({ url, assumed }: TrustRecord, entry: PeerConfig): boolean {
+  return entry.key !== undefined || assumed || (url !== undefined && dialUrl(url) === dialUrl(entry.url));
 }
 
 /** The WebSocket address of a peer, from the forms people write. */

@@ -69,7 +69,7 @@ const annaLine = formatVoleLine(anna, 'anna');
 test('keys are added with the level that was found for them, blank lines and comments passed over', async () => {
   using place = new VolePlace(`# friends\n\n${annaLine}\n`);
   expect(await place.start()).toMatchObject({ added: [{ name: 'anna', trust: 'tool' }], kept: 0, skipped: [] });
-  expect(place.trusted()).toBe(`${annaLine} trust=tool\n`);
+  expect(place.trusted()).toBe(`${annaLine} trust=tool,assumed\n`);
   place.authorize(`${annaLine}\n${formatVoleLine(createIdentity(), 'bert')}\n`);
   expect(await place.start({ trustUnlisted: 'read' })).toMatchObject({ added: [{ name: 'bert', trust: 'read' }], kept: 1 });
 });
@@ -102,7 +102,9 @@ test('the ML-DSA key of a line is kept, and a name that is none here becomes one
   const { added } = await place.start();
   const [record] = added;
   expect(record?.name).toBe('anna-home-');
-  expect(record === undefined ? '' : formatTrustLine(record)).toBe(`${line.replace(' anna ', ' anna-home- ')} trust=tool`);
+  expect(record === undefined ? '' : formatTrustLine(record)).toBe(
+    `${line.replace(' anna ', ' anna-home- ')} trust=tool,assumed`,
+  );
   expect(parseTrustLine(place.trusted())).toEqual(record);
 });
 

@@ -1,12 +1,13 @@
-import { BRAIN_HINT, detectBrain } from '@skein/adapters';
+import path from 'node:path';
+import { detectBrain } from '@skein/adapters';
 import { type Brain, createIntentsBrain } from '@skein/agent';
-import type { NodeConfig } from './config/load-config.ts';
+import type { LoadedConfig } from './config/load-config.ts';
 
 /** A brain with what people are told of it. */
 export interface ChosenBrain {
   readonly brain: Brain;
-  /** How to get another one; null when a person chose this one. */
-  readonly hint: string;
+  /** How to get a better one; null for any but the built-in one. */
+  readonly hint: string | null;
 }
 
 /**
@@ -14,9 +15,10 @@ export interface ChosenBrain {
  * answers, else the built-in one. Undefined when the configuration wants none, or a peer's and names none of its own.
  */
 export async function chooseBrain(
-  { brain: config, name, net }: Pick<NodeConfig, 'brain' | 'name' | 'net'>,
-  env: Readonly<Record<string, string | undefined>>,
+  loaded: Pick<LoadedConfig, 'config' | 'env' | 'vole' | 'watchedFile'>,
 ): Promise<ChosenBrain | undefined> {
+  const { env } = loaded;
+  const { brain: config, name, net } = loaded.config;
   const provider = config?.provider;
   if (provider === 'none' || (provider === undefined && net.brainSource !== 'local')) return undefined;
   if (provider !== 'intents') {
@@ -24,7 +26,13 @@ export async function chooseBrain(
       env,
       config === undefined || provider === undefined ? {} : { config: { ...config, provider } },
     );
-    if (detected !== undefined) return { brain: detected.brain, hint: detected.hint };
+    if (detected !== undefined) return { brain: detected.brain, hint: null };
   }
-  return { brain: createIntentsBrain({ thisNode: name }), hint: BRAIN_HINT };
+  return { brain: createIntentsBrain({ thisNode: name }), hint: hintOf(loaded) };
+}
+
+/** Says the file by its name alone: that of the demo's nodes is written anew from the one where the demo is run. */
+function hintOf({ vole, watchedFile }: Pick<LoadedConfig, 'vole' | 'watchedFile'>): string {
+  const setting = vole === undefined ? `brain.provider in ${path.basename(watchedFile)}` : 'BRAIN_PROVIDER and BRAIN_API_KEY';
+  return `For another brain set OPENAI_API_KEY or ANTHROPIC_API_KEY (or another provider’s), run Ollama with a model, or set ${setting}`;
 }

@@ -1,18 +1,21 @@
-import { type AgentEvent, type OfferedTool, Scope, type SessionStore, type ToolSet, untilAborted } from '@skein/agent';
+import { type OfferedTool, Scope, type SessionStore, type ToolSet, untilAborted } from '@skein/agent';
 import type { VolePeer } from '@skein/dialects';
 import type {
   GatewayBackend,
   NetStatus,
   NodeEvent,
   NodeStatus,
+  PeerMessage,
   PeerStatus,
   SessionSummary,
   TaskDetail,
   TaskSummary,
+  TurnEvent,
 } from '@skein/gateway';
 import { Feed, type Mesh, type TrustRecord } from '@skein/mesh';
 import type { Json, PeerId, TaskState } from '@skein/protocol';
 import type { HostEvent } from './events.ts';
+import type { PeerChat } from './features/peer-chat/peer-chat.ts';
 import type { Presence } from './features/presence.ts';
 import { CALL_TIMEOUT_MS } from './features/remote-tools.ts';
 import type { NodeTasks } from './node-tasks.ts';
@@ -25,6 +28,7 @@ export interface NodeBackendParts {
   readonly net: () => NetStatus;
   readonly tasks: NodeTasks;
   readonly presence: Presence;
+  readonly chat: PeerChat;
   /** The peers that speak VoleNet now. */
   readonly volePeers: () => readonly VolePeer[];
   readonly tools: ToolSet;
@@ -104,8 +108,16 @@ export class NodeBackend implements GatewayBackend {
     });
   }
 
-  ask(request: Parameters<GatewayBackend['ask']>[0], options: { readonly signal: AbortSignal }): AsyncIterable<AgentEvent> {
+  openTasks(sessionId: string): readonly string[] {
+    return this.#parts.tasks.openIn(sessionId);
+  }
+
+  ask(request: Parameters<GatewayBackend['ask']>[0], options: { readonly signal: AbortSignal }): AsyncIterable<TurnEvent> {
     return this.#parts.tasks.ask(request, options);
+  }
+
+  watchTask(id: string, options: { readonly signal: AbortSignal }): AsyncIterable<TurnEvent> {
+    return this.#parts.tasks.watch(id, options);
   }
 
   confirm(id: string, approve: boolean): Promise<boolean> {
@@ -130,6 +142,17 @@ export class NodeBackend implements GatewayBackend {
 
   net(): NetStatus {
     return this.#parts.net();
+  }
+
+  messages(peer?: string): readonly PeerMessage[] {
+    return this.#parts.chat.list(peer);
+  }
+
+  sendMessage(
+    message: Parameters<GatewayBackend['sendMessage']>[0],
+    options: { readonly signal: AbortSignal },
+  ): Promise<PeerMessage> {
+    return this.#parts.chat.send(message, options);
   }
 
   async callTool(

@@ -1,7 +1,6 @@
 import { ScheduleStore, schedulesOf } from '@skein/agent';
-import type { Database } from '@skein/engine';
 import type { LeaderStatus, ScheduleStatus } from '@skein/gateway';
-import { type AuditLog, type Mesh, type Peer, type Router, systemClock, type TrustRecord, type TrustStore } from '@skein/mesh';
+import { type Peer, systemClock } from '@skein/mesh';
 import type { PeerId, SkeinError } from '@skein/protocol';
 import type { Logger } from 'pino';
 import type { NodeConfig } from './config/load-config.ts';
@@ -9,21 +8,17 @@ import type { HostEvent } from './events.ts';
 import { electionSettingOf } from './features/election-setting.ts';
 import { Leadership } from './features/leadership.ts';
 import { Schedules } from './features/schedules.ts';
+import type { NodeFiles } from './node-files.ts';
+import type { NodeNetwork } from './node-network.ts';
 import type { NodeTasks } from './node-tasks.ts';
 import { Sparingly } from './sparingly.ts';
 
 const REFUSALS_PER_MINUTE = 60;
 
 export interface NodeDutiesParts {
-  readonly self: PeerId;
   readonly config: NodeConfig;
-  readonly mesh: Mesh;
-  readonly router: Router;
-  readonly trust: TrustStore;
-  /** What is in it, the configuration considered. */
-  readonly records: () => readonly TrustRecord[];
-  readonly audit: AuditLog;
-  readonly database: Database;
+  readonly files: Pick<NodeFiles, 'identity' | 'trust' | 'audit' | 'database'>;
+  readonly network: Pick<NodeNetwork, 'authority' | 'mesh' | 'router'>;
   readonly tasks: NodeTasks;
   /** The file of the term and the vote. */
   readonly electionPath: string;
@@ -44,7 +39,9 @@ export class NodeDuties implements AsyncDisposable {
   /** @throws SkeinError `invalid` when `net.leader` is the name of several keys. */
   constructor(parts: NodeDutiesParts) {
     this.#parts = parts;
-    const { self, config, mesh, router, audit, database, tasks, log } = parts;
+    const { config, tasks, log } = parts;
+    const { mesh, router } = parts.network;
+    const { identity, audit, database } = parts.files;
     this.#leadership = new Leadership({
       setting: this.#setting(),
       mesh,
@@ -56,7 +53,7 @@ export class NodeDuties implements AsyncDisposable {
       onError: (error: SkeinError) => log.error({ error: error.message, cause: error.cause }, 'the election cannot be kept'),
     });
     this.#schedules = new Schedules({
-      self,
+      self: identity.id,
       schedules: schedulesOf(config),
       mode: config.net.heartbeatMode,
       leadership: this.#leadership,
@@ -116,19 +113,31 @@ export class NodeDuties implements AsyncDisposable {
 
   schedules(): readonly ScheduleStatus[] {
     if (!this.#started) return [];
-    return this.#schedules
-      .list()
-      .map(({ name, rule, nextDueMs, lastDueMs }) => ({ name, when: rule, nextAtMs: nextDueMs, lastAtMs: lastDueMs }));
+    return this.#schedules.list().map(({ name, rule, nextDueMs, lastDueMs, lastClaim }) => ({
+      name,
+      when: rule,
+      nextAtMs: nextDueMs,
+      lastAtMs: lastDueMs,
+      lastRun: lastClaim === null ? null : this.#lastRun(lastClaim),
+    }));
+  }
+
+  #lastRun({ dueMs, owner }: { readonly dueMs: number; readonly owner: PeerId }) {
+    const { files, network } = this.#parts;
+    const isMe = owner === files.identity.id;
+    const by = { id: owner, name: this.#nameOf(owner) };
+    return { atMs: dueMs, by, isMe, away: !isMe && !network.mesh.peers.has(owner) };
   }
 
   #setting() {
-    const { self, config, records } = this.#parts;
+    const { config, files, network } = this.#parts;
     const { leader, voter } = config.net;
-    return electionSettingOf({ self, name: config.name, leader, voter, records: records() });
+    const records = network.authority.records();
+    return electionSettingOf({ self: files.identity.id, name: config.name, leader, voter, records });
   }
 
   #nameOf(id: PeerId): string {
-    const { self, config, trust } = this.#parts;
-    return id === self ? config.name : (trust.get(id)?.name ?? id.slice(0, 8));
+    const { config, files } = this.#parts;
+    return id === files.identity.id ? config.name : (files.trust.get(id)?.name ?? id.slice(0, 8));
   }
 }

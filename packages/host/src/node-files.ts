@@ -20,6 +20,7 @@ import {
   type SkeinError,
 } from '@skein/protocol';
 import type { DataDir } from './data-dir.ts';
+import { chatMigrations } from './features/peer-chat/chat-migrations.ts';
 
 /** All tables of a node's database. */
 export const NODE_MIGRATIONS = [
@@ -28,6 +29,7 @@ export const NODE_MIGRATIONS = [
   ...syncMigrations,
   ...taskMigrations,
   ...scheduleMigrations,
+  ...chatMigrations,
 ];
 
 /** What a node keeps on its disk, opened. */

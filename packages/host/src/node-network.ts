@@ -1,18 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { ToolSet } from '@skein/agent';
-import {
-  type AuditLog,
-  authorize,
-  createWebTransport,
-  Invites,
-  KnownNodes,
-  Mesh,
-  type MeshEvent,
-  Router,
-  systemClock,
-  type TrustStore,
-} from '@skein/mesh';
-import type { Identity, NodeState, PeerId } from '@skein/protocol';
+import { authorize, createWebTransport, Invites, KnownNodes, Mesh, type MeshEvent, Router, systemClock } from '@skein/mesh';
+import type { NodeState, PeerId } from '@skein/protocol';
 import type { Logger } from 'pino';
 import { Authority } from './authority.ts';
 import type { NodeConfig } from './config/load-config.ts';
@@ -45,13 +34,10 @@ export interface NodeNetwork {
 
 export interface NodeNetworkParts {
   readonly name: string;
-  readonly identity: Identity;
   readonly files: NodeFiles;
   readonly dir: DataDir;
   /** The `net` section as it is now: it may be reloaded. */
   readonly net: () => NodeConfig['net'];
-  readonly trust: TrustStore;
-  readonly audit: AuditLog;
   readonly log: Logger;
   readonly tools: ToolSet;
   /** Names of local tools that are for this node's own agent alone. */
@@ -66,7 +52,8 @@ export interface NodeNetworkParts {
 
 /** Puts mesh and features together and gives them to the stack to close. Nothing is dialled yet. */
 export function openNodeNetwork(parts: NodeNetworkParts, stack: AsyncDisposableStack): NodeNetwork {
-  const { tools, onEvent, audit } = parts;
+  const { tools, onEvent, files } = parts;
+  const { audit } = files;
   const authority = createAuthority(parts);
   const refusals = new Sparingly({ maxPerMinute: REFUSALS_PER_MINUTE, monotonicMs: systemClock.monotonicMs });
   const router = new Router([
@@ -82,7 +69,7 @@ export function openNodeNetwork(parts: NodeNetworkParts, stack: AsyncDisposableS
   ]);
   const mesh = stack.use(createMesh(parts, authority, router));
   const share = new ShareTools({
-    self: parts.identity.id,
+    self: files.identity.id,
     tools,
     keptBack: parts.keptBack,
     router,
@@ -115,11 +102,12 @@ export function openNodeNetwork(parts: NodeNetworkParts, stack: AsyncDisposableS
     onChange: parts.onPeerState,
   });
   stack.defer(() => presence.close());
-  const shared = { files: parts.files, authority, router, peers: () => mesh.peers, log: parts.log, onEvent };
+  const shared = { files, authority, router, peers: () => mesh.peers, log: parts.log, onEvent };
   return { authority, mesh, share, remote, presence, router, trusting: openTrustFeatures(shared, stack) };
 }
 
-function createAuthority({ dir, trust, net, audit, log, onEvent }: NodeNetworkParts): Authority {
+function createAuthority({ dir, files, net, log, onEvent }: NodeNetworkParts): Authority {
+  const { trust, audit } = files;
   return new Authority({
     trust,
     invites: new Invites({ directory: dir.invites, now: systemClock.now }),
@@ -133,18 +121,14 @@ function createAuthority({ dir, trust, net, audit, log, onEvent }: NodeNetworkPa
   });
 }
 
-function createMesh(
-  { identity, files, name, net, log, onMeshEvent }: NodeNetworkParts,
-  authority: Authority,
-  router: Router,
-): Mesh {
+function createMesh({ files, name, net, log, onMeshEvent }: NodeNetworkParts, authority: Authority, router: Router): Mesh {
   const memory = new MemoryWatermark({
     bytes: watermarkBytes(),
     residentBytes: process.memoryUsage.rss,
     monotonicMs: systemClock.monotonicMs,
   });
   return new Mesh({
-    identity,
+    identity: files.identity,
     name,
     rotations: files.rotations,
     boot: randomBytes(16).toString('hex'),

@@ -11,6 +11,8 @@ import type { NodeFiles } from './node-files.ts';
 import { Sparingly } from './sparingly.ts';
 
 const REFUSALS_PER_MINUTE = 60;
+/** Conversations that go on elsewhere are told of no more often. */
+const TELL_SESSIONS_MS = 250;
 
 export interface NodeSyncParts {
   readonly files: NodeFiles;
@@ -29,6 +31,7 @@ export class NodeSync {
   readonly #parts: NodeSyncParts;
   readonly #memory: MemorySync;
   readonly #sessions: LogSync;
+  #releaseTell: (() => void) | undefined;
   readonly #refusals = new Sparingly({ maxPerMinute: REFUSALS_PER_MINUTE, monotonicMs: systemClock.monotonicMs });
 
   constructor(parts: NodeSyncParts) {
@@ -49,6 +52,7 @@ export class NodeSync {
       isShared: () => net().share.session,
       mayRead: (peer) => isAllowed(peer, 'sessions'),
       mayWrite: (author) => isAllowed(author, 'sessions'),
+      onGrown: () => this.#tellSessions(),
     });
   }
 
@@ -72,8 +76,16 @@ export class NodeSync {
   }
 
   close(): void {
+    this.#releaseTell?.();
     this.#memory.close();
     this.#sessions.close();
+  }
+
+  #tellSessions(): void {
+    this.#releaseTell ??= systemClock.after(TELL_SESSIONS_MS, () => {
+      this.#releaseTell = undefined;
+      this.#parts.onEvent({ type: 'sessions-changed' });
+    });
   }
 
   #event(event: SyncEvent): void {

@@ -1,14 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import {
   type Agent,
-  type AgentEvent,
-  agentEventOf,
-  failedOutcome,
-  isFinal,
   LocalExecutor,
-  lastEventOf,
   Scope,
-  type Task,
   type TaskInfo,
   TaskJournal,
   type TaskRef,
@@ -16,44 +10,43 @@ import {
   untilAborted,
 } from '@skein/agent';
 import type { VolePeer } from '@skein/dialects';
-import type { Database } from '@skein/engine';
-import type { GatewayBackend, NodeName, TaskDetail, TaskSummary } from '@skein/gateway';
-import { type Peer, type Router, systemClock } from '@skein/mesh';
-import { type NodeLoad, type PeerId, SkeinError, type TaskOutcome, type TaskPriority, type TaskState } from '@skein/protocol';
+import type { GatewayBackend, TaskDetail, TaskSummary, TurnEvent } from '@skein/gateway';
+import { systemClock } from '@skein/mesh';
+import {
+  abortReason,
+  type NodeLoad,
+  type PeerId,
+  SkeinError,
+  type TaskOutcome,
+  type TaskPriority,
+  type TaskState,
+} from '@skein/protocol';
 import type { Logger } from 'pino';
 import type { NodeConfig } from './config/load-config.ts';
+import { TaskAdmission } from './features/delegation/admission.ts';
+import { nobodyWilling } from './features/delegation/nobody-willing.ts';
 import { TaskPlacement } from './features/delegation/placement.ts';
-import { mayUseFor, ServedTasks, type TaskGrants } from './features/delegation/served-tasks.ts';
-import type { Presence } from './features/presence.ts';
+import { mayUseFor, ServedTasks } from './features/delegation/served-tasks.ts';
+import { TaskRegister } from './features/delegation/task-register.ts';
+import { ToldTasks } from './features/delegation/told-tasks.ts';
 import type { OwnTurn } from './features/volenet/vole-turns.ts';
 import type { NodeFiles } from './node-files.ts';
+import type { NodeNetwork } from './node-network.ts';
 
-/** Tasks that are listed. */
-const LISTED_MAX = 1_000;
-/** When one for whom there is no room should come again. */
-const RETRY_AFTER_MS = 1_000;
-const ID_CHARS_MIN = 4;
 /** How long one who asks waits for a peer that would do it. */
 const WILLING_MS = 5_000;
 
 export interface NodeTasksParts {
-  readonly self: PeerId;
   readonly config: NodeConfig;
   /** The `net` section as it is now: it may be reloaded. */
   readonly net: () => NodeConfig['net'];
-  readonly database: Database;
-  readonly sessions: NodeFiles['sessions'];
+  readonly files: Pick<NodeFiles, 'identity' | 'database' | 'sessions' | 'trust'>;
+  readonly network: Pick<NodeNetwork, 'authority' | 'mesh' | 'presence' | 'router'>;
   /** Undefined for a node without a brain. */
   readonly agent: Agent | undefined;
-  readonly router: Router;
-  readonly presence: Presence;
-  readonly peers: () => ReadonlyMap<PeerId, Peer>;
   /** The peers that are met by VoleNet's protocol alone. */
   readonly volePeers: () => readonly VolePeer[];
-  readonly nameOf: (id: PeerId) => string | undefined;
-  readonly grants: TaskGrants;
   readonly log: Logger;
-  readonly onLoad: () => void;
   /** The node stops: what is under way goes on when it is back. */
   readonly isStopping: () => boolean;
   readonly onEnded: (task: TaskSummary) => void;
@@ -61,35 +54,53 @@ export interface NodeTasksParts {
   readonly onTurn: (turn: OwnTurn) => void;
 }
 
+/** Work of this node's own. */
+interface OwnWork {
+  readonly id: string;
+  readonly text: string;
+  readonly session: string;
+  readonly priority: TaskPriority;
+  readonly interactive?: boolean;
+  readonly source?: string;
+}
+
 /** The work this node accepted: its own, done here or elsewhere, and that of its peers. */
 export class NodeTasks implements AsyncDisposable {
   readonly #parts: NodeTasksParts;
+  readonly #self: PeerId;
   readonly #journal: TaskJournal;
   readonly #runner: TaskRunner;
   readonly #placement: TaskPlacement;
   readonly #served: ServedTasks;
-  /** Tasks that were admitted and are being written, by who handed them over. */
-  readonly #admitted = new Map<PeerId, number>();
-  /** Which task asked what a person is to confirm. */
-  readonly #questions = new Map<string, TaskRef>();
+  readonly #admission: TaskAdmission;
+  readonly #register: TaskRegister;
+  readonly #told: ToldTasks;
   #changed = Promise.withResolvers<void>();
 
   constructor(parts: NodeTasksParts) {
     this.#parts = parts;
-    const { self, agent, net, config, router, presence, peers, nameOf, grants, log } = parts;
-    this.#journal = new TaskJournal({ self, database: parts.database, sessions: parts.sessions, now: systemClock.now });
-    const local = agent === undefined ? undefined : new LocalExecutor({ agent, self, mayUse: mayUseFor(grants) });
-    const load = () => this.#runner.load();
+    const { agent, net, config, files, log } = parts;
+    const { authority, mesh, presence, router } = parts.network;
+    const self = files.identity.id;
+    this.#self = self;
+    const nameOf = (id: PeerId) => files.trust.get(id)?.name;
+    this.#journal = new TaskJournal({ self, database: files.database, sessions: files.sessions, now: systemClock.now });
+    this.#register = new TaskRegister({ self, journal: this.#journal, nameOf });
+    const mayUse = mayUseFor({
+      self,
+      isAllowed: (peer, grant, tool) => authority.decide(peer, grant, tool).allowed,
+      isForeign: (peer) => [...mesh.peers.keys()].every((id) => id !== peer),
+    });
     this.#placement = new TaskPlacement({
       self,
-      local,
+      local: agent === undefined ? undefined : new LocalExecutor({ agent, self, mayUse }),
       net,
-      peers,
+      peers: () => mesh.peers,
       volePeers: parts.volePeers,
       ownName: config.name,
       nameOf,
       presence,
-      load,
+      load: () => this.#runner.load(),
       monotonicMs: systemClock.monotonicMs,
       now: systemClock.now,
       onRoom: (inMs) => void systemClock.after(inMs, () => this.#runner.wake()),
@@ -102,20 +113,30 @@ export class NodeTasks implements AsyncDisposable {
         capacity: config.tasks.concurrency,
         maxTokensPerPeerHour: config.tasks.maxTokensPerPeerHour,
       },
-      onLoadChanged: parts.onLoad,
+      onLoadChanged: () => presence.changed(),
       announce: (task, call, signal) => this.#served.announce(task, call, signal),
       onEnded: (task) => {
-        parts.onEnded(this.#summary(task));
+        this.#told.ended(task);
+        parts.onEnded(this.#register.summary(task));
         this.#tellTurn(task);
       },
       onError: (error) => log.error({ error: error.message, cause: error.cause }, 'a task could not be kept'),
+    });
+    const { isStopping } = parts;
+    this.#told = new ToldTasks({ runner: this.#runner, journal: this.#journal, register: this.#register, isStopping });
+    this.#admission = new TaskAdmission({
+      self,
+      hasBrain: agent !== undefined,
+      net,
+      runner: this.#runner,
+      hasRoomElsewhere: () => this.#placement.hasRoomElsewhere(),
     });
     this.#served = new ServedTasks({
       self,
       router,
       runner: this.#runner,
       journal: this.#journal,
-      admit: (sender) => this.#admit(sender),
+      admit: (sender) => this.#admission.admit(sender),
     });
   }
 
@@ -147,18 +168,16 @@ export class NodeTasks implements AsyncDisposable {
   }
 
   /** Accepts work; resolves once it is on the disk. One of the same id is the same work. @throws SkeinError `busy`, `invalid`. */
-  async submit(work: {
-    readonly id: string;
-    readonly text: string;
-    readonly session: string;
-    readonly priority: TaskPriority;
-    readonly interactive?: boolean;
-    readonly source?: string;
-  }): Promise<TaskRef> {
-    const { self, config } = this.#parts;
-    using _place = this.#admit();
+  async submit(work: OwnWork): Promise<TaskRef> {
+    return (await this.#submit(work)).task;
+  }
+
+  async #submit(work: OwnWork): Promise<{ readonly task: TaskRef; readonly duplicate: boolean }> {
+    const self = this.#self;
+    const { config } = this.#parts;
+    using _place = this.#admission.admit(this.#self);
     const { id, text, session, priority, interactive = false, source } = work;
-    const { task } = await this.#runner.submit({
+    return this.#runner.submit({
       origin: self,
       id,
       attempt: 1,
@@ -172,14 +191,13 @@ export class NodeTasks implements AsyncDisposable {
       path: [self],
       remainingMs: config.agent.turnTimeoutMs,
     });
-    return task;
   }
 
-  /** Accepts work and tells how it goes, to its answer or error. To stop reading cancels it, unless the node stops. */
+  /** Accepts work and tells how it goes, to its answer or error. Once it is accepted, to stop reading stops nothing else. */
   async *ask(
     request: Parameters<GatewayBackend['ask']>[0],
     { signal }: { readonly signal: AbortSignal },
-  ): AsyncGenerator<AgentEvent> {
+  ): AsyncGenerator<TurnEvent> {
     let ref: TaskRef;
     try {
       ref = await this.#accept(request, signal);
@@ -189,24 +207,12 @@ export class NodeTasks implements AsyncDisposable {
       yield { type: 'error', code, message };
       return;
     }
-    let ended = false;
-    try {
-      const events = this.#runner.watch(ref, { signal });
-      for (;;) {
-        const next = await events.next();
-        if (next.done === true) {
-          ended = true;
-          yield lastEventOf(next.value);
-          return;
-        }
-        const event = agentEventOf(next.value.event);
-        if (event?.type === 'confirm-request') this.#questions.set(event.id, ref);
-        if (event !== undefined) yield event;
-      }
-    } finally {
-      for (const [id, asked] of this.#questions) if (asked === ref) this.#questions.delete(id);
-      if (!ended && !this.#parts.isStopping()) await this.#runner.cancel(ref);
-    }
+    yield* this.#told.tell(ref, { signal });
+  }
+
+  /** A task from its beginning on, as `ask` tells it. @throws SkeinError `not-found`, `invalid`, at once. */
+  watch(id: string, { signal }: { readonly signal: AbortSignal }): AsyncIterable<TurnEvent> {
+    return this.#told.tell(this.#register.find(id), { signal });
   }
 
   /**
@@ -225,7 +231,7 @@ export class NodeTasks implements AsyncDisposable {
     }
     const ref = { origin: peer, id };
     {
-      using _place = this.#admit(peer);
+      using _place = this.#admission.admit(peer);
       await this.#runner.submit({
         ...ref,
         attempt: 1,
@@ -249,17 +255,20 @@ export class NodeTasks implements AsyncDisposable {
   }
 
   async #accept(
-    { text, sessionId, interactive, priority = 'normal' }: Parameters<GatewayBackend['ask']>[0],
+    { id = randomUUID(), text, sessionId, interactive, priority = 'normal' }: Parameters<GatewayBackend['ask']>[0],
     signal: AbortSignal,
   ): Promise<TaskRef> {
-    this.#admit()[Symbol.dispose]();
+    this.#admission.admit(this.#self)[Symbol.dispose]();
     await this.#untilWilling(signal);
-    return this.submit({ id: randomUUID(), text, session: sessionId, priority, interactive });
+    const { task, duplicate } = await this.#submit({ id, text, session: sessionId, priority, interactive });
+    if (!signal.aborted) return task;
+    // Nobody was told that it is accepted, and nobody would look for it.
+    if (!duplicate && !this.#parts.isStopping()) await this.#runner.cancel(task);
+    throw abortReason(signal);
   }
 
-  async confirm(id: string, approve: boolean): Promise<boolean> {
-    const ref = this.#questions.get(id);
-    return ref === undefined ? false : this.#runner.confirm(ref, id, approve);
+  confirm(id: string, approve: boolean): Promise<boolean> {
+    return this.#told.confirm(id, approve);
   }
 
   /** How a task ends. */
@@ -267,29 +276,27 @@ export class NodeTasks implements AsyncDisposable {
     return this.#runner.outcome(ref, options);
   }
 
+  /** The ids of this node's own tasks in a conversation that have not ended, the oldest first. */
+  openIn(session: string): readonly string[] {
+    return this.#journal.openIn(session).map(({ id }) => id);
+  }
+
   list(): readonly TaskSummary[] {
-    return this.#journal.list({ limit: LISTED_MAX }).map((task) => this.#summary(task));
+    return this.#register.list();
   }
 
   /** @throws SkeinError `not-found`, `invalid`. */
   get(id: string): TaskDetail {
-    const ref = this.#find(id);
-    const task: Task | undefined = this.#journal.get(ref);
-    if (task === undefined) throw new SkeinError(`There is no task ${id}`, { code: 'not-found' });
-    return {
-      ...this.#summary(task),
-      steps: this.#journal.steps(ref).map(({ atMs, attempt, event }) => ({ atMs, attempt, event })),
-      outcome: task.outcome ?? (isFinal(task.state) ? failedOutcome('unknown', NOT_KEPT) : null),
-    };
+    return this.#register.get(id);
   }
 
   cancel(id: string): Promise<TaskState> {
-    return this.#runner.cancel(this.#find(id));
+    return this.#runner.cancel(this.#register.find(id));
   }
 
   async retry(id: string): Promise<TaskState> {
     const { config } = this.#parts;
-    return (await this.#runner.retry(this.#find(id), { remainingMs: config.agent.turnTimeoutMs })).state;
+    return (await this.#runner.retry(this.#register.find(id), { remainingMs: config.agent.turnTimeoutMs })).state;
   }
 
   /**
@@ -303,97 +310,23 @@ export class NodeTasks implements AsyncDisposable {
       while (!this.#placement.isAnybodyWilling()) await untilAborted(this.#changed.promise, scope.signal);
     } catch (cause) {
       if (signal.aborted) throw cause;
-      const { brainSource } = this.#parts.net();
-      const who = brainSource === 'remote' ? 'No connected peer lets' : `${brainSource} is away or does not let`;
-      throw new SkeinError(
-        `${who} this node use its brain (net.brainSource is "${brainSource}"); over there: skein net trust "<this node's key line>" --allow-brain`,
-        { code: 'unavailable', cause },
-      );
+      const { net, network, volePeers } = this.#parts;
+      const { mesh, authority } = network;
+      throw nobodyWilling({
+        brainSource: net().brainSource,
+        records: authority.records(),
+        isConnected: (id) => mesh.peers.has(id) || volePeers().some((peer) => peer.id === id),
+        cause,
+      });
     }
-  }
-
-  /**
-   * Places are kept for others: what peers handed over never keeps this node's own tasks out, and one peer may have no
-   * more waiting than it leaves free. @throws SkeinError `unsupported` where nobody could ever do it, `busy`.
-   */
-  #admit(sender: PeerId = this.#parts.self): Disposable {
-    const { agent, net, self } = this.#parts;
-    const { maxQueuedTasks, taskOverflow, brainSource, brainMode } = net();
-    if (agent === undefined && brainSource === 'local' && brainMode === 'local') {
-      throw new SkeinError(
-        'This node has no brain (brain.provider is "none"); ask another node, give this one a brain, or let it use a peer\'s (net.brainSource)',
-        { code: 'unsupported' },
-      );
-    }
-    const { running, capacity, queued: waiting } = this.#runner.load();
-    const waitingOf = (id: PeerId) => this.#runner.waitingOf(id) + (this.#admitted.get(id) ?? 0);
-    const all = [...this.#admitted.values()].reduce((sum, count) => sum + count, waiting);
-    const queued = sender === self ? waitingOf(self) : all - waitingOf(self);
-    // One that may begin at once does not wait.
-    const room = maxQueuedTasks + Math.max(0, capacity - running);
-    const hasRoom = sender === self ? queued < room : queued < room && waitingOf(sender) < room - queued;
-    if (hasRoom || (taskOverflow === 'forward' && this.#placement.hasRoomElsewhere())) return this.#reserve(sender);
-    throw new SkeinError(`${queued} tasks wait here already, as many as may (net.maxQueuedTasks): try again later`, {
-      code: 'busy',
-      retryAfterMs: RETRY_AFTER_MS,
-    });
   }
 
   #tellTurn(ended: TaskInfo): void {
-    const { self, onTurn } = this.#parts;
-    if (ended.origin !== self || ended.state !== 'done') return;
+    const { onTurn } = this.#parts;
+    if (ended.origin !== this.#self || ended.state !== 'done') return;
     const task = this.#journal.get(ended);
     if (task === undefined || task.text === '') return;
     const { session, text, outcome, acceptedAtMs, updatedAtMs } = task;
     onTurn({ session, text, answer: outcome?.text ?? '', acceptedAtMs, endedAtMs: updatedAtMs });
   }
-
-  /** Holds a place until the task is among those that wait. */
-  #reserve(sender: PeerId): Disposable {
-    const change = (by: 1 | -1) => {
-      const count = (this.#admitted.get(sender) ?? 0) + by;
-      if (count > 0) this.#admitted.set(sender, count);
-      else this.#admitted.delete(sender);
-    };
-    change(1);
-    return { [Symbol.dispose]: () => change(-1) };
-  }
-
-  #find(id: string): TaskRef {
-    if (!/^[0-9a-f-]+$/.test(id) || id.length < ID_CHARS_MIN) {
-      throw new SkeinError(`"${id.slice(0, 60)}" is not the id of a task, nor ${ID_CHARS_MIN} or more characters of one`, {
-        code: 'invalid',
-      });
-    }
-    const [found, other] = this.#journal.list({ id, limit: 2 });
-    if (found === undefined) throw new SkeinError(`There is no task ${id}; skein tasks list shows them`, { code: 'not-found' });
-    if (other !== undefined && other.id !== id) {
-      throw new SkeinError(`Several tasks begin with ${id}: ${found.id}, ${other.id}`, { code: 'invalid' });
-    }
-    return found;
-  }
-
-  #summary(task: TaskInfo): TaskSummary {
-    const { id, state, attempt, title, session, priority, acceptedAtMs, updatedAtMs, deadlineAtMs, tokens } = task;
-    return {
-      id,
-      origin: task.origin === this.#parts.self ? null : this.#label(task.origin),
-      owner: task.owner === 'me' ? null : this.#label(task.owner),
-      state,
-      attempt,
-      title,
-      session,
-      priority,
-      acceptedAtMs,
-      updatedAtMs,
-      deadlineAtMs,
-      tokens,
-    };
-  }
-
-  #label(id: PeerId): NodeName {
-    return { id, name: this.#parts.nameOf(id) ?? id.slice(0, 8) };
-  }
 }
-
-const NOT_KEPT = { code: 'not-found', message: 'How it ended is no longer kept' } as const;

@@ -5,7 +5,13 @@ import { SkeinError } from '@skein/protocol';
 import { z } from 'zod';
 import type { DataDir } from './data-dir.ts';
 
-const runningFile = z.object({ pid: z.int().positive(), port: z.int().min(1).max(65_535), startedAtMs: z.number() });
+const runningFile = z.object({
+  pid: z.int().positive(),
+  port: z.int().min(1).max(65_535),
+  /** The address peers are heard at. */
+  host: z.string().optional(),
+  startedAtMs: z.number(),
+});
 export type Running = z.infer<typeof runningFile>;
 
 /** Which process runs the node of this data directory; undefined when none does. */
@@ -42,8 +48,17 @@ export function claimRunning(dir: DataDir, running: Running): () => void {
 export function connectToRunning(dir: DataDir): GatewayClient | undefined {
   const running = findRunning(dir);
   if (running === undefined) return undefined;
-  const token = readFileSync(dir.token, 'utf8').trim();
-  return createGatewayClient({ baseUrl: `http://127.0.0.1:${running.port}`, token, fetch });
+  return createGatewayClient({ baseUrl: `http://127.0.0.1:${running.port}`, token: tokenOf(dir), fetch });
+}
+
+/** The link to the running node's page, its token in the fragment; undefined when it does not run. */
+export function pageOf(dir: DataDir): string | undefined {
+  const running = findRunning(dir);
+  return running === undefined ? undefined : `http://127.0.0.1:${running.port}/#token=${tokenOf(dir)}`;
+}
+
+function tokenOf(dir: DataDir): string {
+  return readFileSync(dir.token, 'utf8').trim();
 }
 
 function isAlive(pid: number): boolean {

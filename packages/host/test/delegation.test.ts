@@ -1,4 +1,5 @@
 import type { AgentEvent } from '@skein/agent';
+import type { TurnEvent } from '@skein/gateway';
 import { startLlmServer } from '@skein/testing';
 import { expect, test } from 'vitest';
 import type { ConfigInput } from '../src/config/schema.ts';
@@ -152,7 +153,7 @@ async function startBusy(nodes: Nodes, llms: readonly { readonly url: string }[]
   const stop = new AbortController();
   const ask = async (sessionId: string) => {
     const request = { text: 'work', sessionId, interactive: false };
-    let last: AgentEvent | undefined;
+    let last: TurnEvent | undefined;
     for await (const event of boss.host.backend.ask(request, { signal: stop.signal })) last = event;
     return last;
   };

@@ -50,6 +50,7 @@ function paramsOf(author: string): Readonly<Record<string, object>> {
     'tasks.cancel': { task },
     'tasks.confirm': { task, id: 'x', approve: true },
     'tasks.acknowledge': { task, id: 'x' },
+    'chat.send': { id: randomUUID(), text: 'hello' },
     'memory.have': { chains: [] },
     'memory.pull': wants,
     'memory.search': { query: 'anything', limit: 1 },

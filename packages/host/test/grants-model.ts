@@ -56,6 +56,7 @@ export const METHOD_GRANTS: Readonly<Record<string, Grant>> = {
   'sessions.have': 'sessions',
   'sessions.pull': 'sessions',
   'sessions.push': 'sessions',
+  'chat.send': 'chat',
 };
 
 /** Whether a peer may, and with a tool named, may use that tool: the reference that the node is held against. */

@@ -29,6 +29,20 @@ test.for(['auto', 'quorum'] as const)(
   },
 );
 
+test('auto: nobody is said to lead in the first seconds, when each only waits for the others', async () => {
+  await using net = await Leaders.open({ nodes: 3, mode: 'auto' });
+  for (let second = 0; second < 5; second += 1) {
+    for (const { leadership } of net.nodes) {
+      expect(leadership.status()).toMatchObject({ leader: null, isMe: false });
+      expect(leadership.status().note).toContain('Nobody leads yet');
+    }
+    await net.clock.advance(990);
+  }
+  await net.clock.advance(1_000);
+  const said = net.nodes.map(({ leadership }) => leadership.status());
+  expect(said.map(({ leader, term }) => [leader?.id, term])).toEqual(Array(3).fill([net.node(0).id, 1]));
+});
+
 test('auto says plainly that a partition can have two leaders; forced and quorum do not', async () => {
   for (const mode of ['auto', 'forced', 'quorum'] as const) {
     await using net = await Leaders.open({ nodes: 2, mode });
@@ -178,6 +192,10 @@ test('a run that its leader claimed and did not live to begin is not begun by th
   }
   await leader.schedules[Symbol.asyncDispose]();
   await leader.test.mesh[Symbol.asyncDispose]();
+  // What is known of it can be seen: whose it is.
+  for (const node of net.nodes) {
+    if (node !== leader) expect(node.schedules.list()).toMatchObject([{ lastClaim: { dueMs, owner: leader.id } }]);
+  }
   await net.clock.advance(3 * MINUTE);
   const tasks = net.nodes.flatMap(({ submitted }) => submitted.map(({ task }) => task));
   expect(tasks).toHaveLength(2);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { AgentEvent } from '@skein/agent';
 import type { NodeEvent } from '@skein/gateway';
-import { formatTrustLine, loadOrCreateIdentity, parseTrustLine, type TrustOptions } from '@skein/mesh';
+import { formatTrustLine, loadOrCreateIdentity, parseTrustLine, type TrustOptions, type TrustRecord } from '@skein/mesh';
 import { formatKeyLine } from '@skein/protocol';
 import type { ConfigInput } from '../src/config/schema.ts';
 import { createHost, type Host, loadConfig, type Ready } from '../src/index.ts';
@@ -73,7 +73,7 @@ export class TestHost {
 
   /** Puts these into its trust file, in place of what is there. */
   trusts(...others: readonly (readonly [TestHost, Partial<TrustOptions>])[]): void {
-    const lines = others.map(([other, options]) => formatTrustLine({ ...parseTrustLine(other.keyLine), ...options }));
+    const lines = others.map(([other, options]) => formatTrustLine(trusted(other.keyLine, options)));
     writeFileSync(this.file('authorized_peers'), `${lines.join('\n')}\n`, { mode: 0o600 });
   }
 
@@ -102,7 +102,9 @@ export class TestHost {
   async ask(text: string, sessionId = 'test'): Promise<AgentEvent[]> {
     const request = { text, sessionId, interactive: false };
     const events: AgentEvent[] = [];
-    for await (const event of this.host.backend.ask(request, { signal: new AbortController().signal })) events.push(event);
+    for await (const event of this.host.backend.ask(request, { signal: new AbortController().signal })) {
+      if (event.type !== 'task-accepted') events.push(event);
+    }
     return events;
   }
 
@@ -123,6 +125,11 @@ export class TestHost {
     }
     throw new Error(`${this.name} closed before a ${type}`);
   }
+}
+
+/** The record of a key with these options; a level among them is stated, as by `skein net trust --level`. */
+function trusted(keyLine: string, options: Partial<TrustOptions>): TrustRecord {
+  return { ...parseTrustLine(keyLine), assumed: options.trust === undefined, ...options };
 }
 
 /** A started worker that shares its tools, and a started node that has them. */

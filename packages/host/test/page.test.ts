@@ -1,4 +1,4 @@
-import { chromiumMissing, launchBrowser } from '@skein/testing';
+import { chromiumMissing, launchBrowser, startLlmServer } from '@skein/testing';
 import { describe, expect, it } from 'vitest';
 import { Nodes, startPair } from './nodes.ts';
 
@@ -41,6 +41,47 @@ describe.skipIf(missing !== null)(`the page of real nodes${missing === null ? ''
       .last()
       .waitFor();
     expect(await page.getByRole('button', { name: /worker\s*\/\s*system_info/ }).count()).toBe(2);
+  });
+
+  it('finds its work again after a reload, and after the node was restarted', async () => {
+    const gate = Promise.withResolvers<void>();
+    let asked = 0;
+    await using llm = await startLlmServer({
+      script: async () => {
+        asked += 1;
+        if (asked === 1) return { text: 'Let me look.', toolCalls: [{ name: 'system_info', input: {} }] };
+        await gate.promise;
+        return { text: 'It is well.' };
+      },
+    });
+    await using nodes = new Nodes();
+    const brain = { provider: 'openai-compatible', model: 'scripted', baseUrl: `${llm.url}/v1` } as const;
+    const node = nodes.make('node', { brain });
+    await nodes.start(node);
+    const { port } = node.host.backend.status();
+    await using browser = await launchBrowser();
+    const page = await browser.context.newPage();
+    page.setDefaultTimeout(15_000);
+    await page.goto(`http://127.0.0.1:${port}/#token=${node.host.token}`);
+    await page.getByLabel('Message').fill('is it well?');
+    await page.keyboard.press('Enter');
+    const call = page.getByRole('button', { name: /system_info.*ok/ });
+    await call.waitFor();
+    await page.reload();
+    await call.waitFor();
+    await page.getByText('Let me look.').waitFor();
+    expect(node.host.backend.tasks()).toMatchObject([{ state: 'running' }]);
+
+    await node.host[Symbol.asyncDispose]();
+    await page.getByRole('alert').first().waitFor();
+    const back = nodes.restart(node, { brain, net: { port } });
+    await nodes.start(back);
+    await page.getByRole('button', { name: 'Stop' }).waitFor();
+    gate.resolve();
+    await page.getByText('It is well.', { exact: true }).first().waitFor();
+    await call.waitFor();
+    expect(await page.getByText('is it well?').count()).toBe(2); // In the chat, and as its title in the list.
+    expect(back.host.backend.tasks()).toMatchObject([{ state: 'done' }]);
   });
 
   it('shows nothing without the token, and nothing to a page from elsewhere', async () => {

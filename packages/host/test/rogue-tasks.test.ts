@@ -228,6 +228,20 @@ test('2,000 tasks of one peer: few are taken, each other is told when to come ag
   expect((await own).at(-1)).toMatchObject({ type: 'answer' });
 });
 
+test('a peer whose tasks never end leaves a place where another’s, and the node’s own, are done at once', async () => {
+  await using net = await openRogues({ tasks: { concurrency: 3 } });
+  const { node, rogue, rogueId, friend, friendId } = net;
+  const mine = Array.from({ length: 4 }, () => draft([rogueId], { text: 'hang', priority: 'urgent' }));
+  for (const task of mine) await submit(rogue, task);
+  const states = () => node.host.backend.tasks().filter(({ origin }) => origin?.id === rogueId);
+  await expect.poll(() => states().filter(({ state }) => state === 'running')).toHaveLength(2);
+  const theirs = draft([friendId], { priority: 'low' });
+  await submit(friend, theirs);
+  expect(await outcomeOf(friend, theirs.task)).toMatchObject({ state: 'done' });
+  expect((await node.ask('hello')).at(-1)).toMatchObject({ type: 'answer' });
+  expect(states().map(({ state }) => state)).toEqual(['queued', 'queued', 'running', 'running']);
+});
+
 test('thousands of watches of one peer are bounded, and another peer is answered meanwhile', async () => {
   await using net = await openRogues();
   const { rogue, rogueId, friend, friendId } = net;

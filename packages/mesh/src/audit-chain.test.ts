@@ -343,3 +343,27 @@ describe('an audit log of several files', () => {
     expect(verifyAudit(place.path)).toMatchObject({ count: cut.count + 3, torn: false });
   });
 });
+
+describe('zeros, as a power cut leaves them,', () => {
+  const zeroed = (path: string, text: string) => {
+    const bytes = readFileSync(path);
+    const at = bytes.indexOf(text);
+    bytes.fill(0, at, at + text.length);
+    writeFileSync(path, bytes);
+  };
+
+  it('do not hide a record that was remembered', async () => {
+    using place = openPlace();
+    await place.live(6);
+    zeroed(place.path, '"event":"e3"');
+    expect(() => place.open()).toThrow(expect.objectContaining({ code: 'corrupt' }));
+  });
+
+  it('are no excuse in a file that was put aside', async () => {
+    using place = openPlace(700);
+    await place.live(9);
+    const [oldest = ''] = listArchives(place.path);
+    zeroed(oldest, '"event":"e1"');
+    expect(() => verifyAudit(place.path)).toThrow(expect.objectContaining({ code: 'corrupt' }));
+  });
+});

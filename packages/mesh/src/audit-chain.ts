@@ -30,6 +30,11 @@ export interface AuditChain extends AuditEnd {
   readonly first: number;
   /** The file that is written ends inside a line, as a crash leaves it. */
   readonly torn: boolean;
+  /**
+   * Where in that file what a power cut left of its last records begins, which were not on the disk yet: sectors that were
+   * never written read as zeros, and the ones between them stand for nothing. Undefined when there is no such place.
+   */
+  readonly lostFrom: number | undefined;
 }
 
 /** SHA-256 of a record as it stands in the file, in hex. */
@@ -62,7 +67,8 @@ export function listArchives(path: string): readonly string[] {
 export function verifyAudit(path: string, known: readonly AuditEnd[] = []): AuditChain {
   const archives = listArchives(path);
   const walk = new ChainWalk(known, archives.length);
-  for (const file of [...archives, path]) walk.take(file);
+  for (const file of archives) walk.take(file);
+  walk.take(path, { mayEndInZeros: true });
   return walk.end(path);
 }
 
@@ -91,14 +97,17 @@ class ChainWalk {
   #last: AuditEnd | undefined;
   #first = 1;
   #torn = false;
+  #lostFrom: number | undefined;
 
   constructor(known: readonly AuditEnd[], archives: number) {
     this.#known = Map.groupBy(known, ({ count }) => count);
     this.#archives = archives;
   }
 
-  take(path: string): void {
+  /** A full file was on the disk before the next one began: in it, zeros are somebody's work. */
+  take(path: string, { mayEndInZeros = false } = {}): void {
     let number = 0;
+    let at = 0;
     let isFirst = true;
     this.#torn = false;
     this.#first = (this.#last?.count ?? 0) + 1;
@@ -108,6 +117,11 @@ class ChainWalk {
       if (this.#fits(line, isFirst)) {
         isFirst = false;
         this.#compare(path);
+      } else if (mayEndInZeros && line.includes(0)) {
+        // Whoever could write them could cut the end off as well: the ends that are known tell.
+        this.#lostFrom = at;
+        this.#torn = false;
+        return;
       } else if (!isPiece(line.toString('utf8'))) {
         throw new SkeinError(
           `${path}, line ${number} was changed, taken out or put in; keep it: move all files beside it whose names begin with "audit" away to begin a new log`,
@@ -116,6 +130,7 @@ class ChainWalk {
           },
         );
       }
+      at += line.length + 1;
     }
   }
 
@@ -128,7 +143,7 @@ class ChainWalk {
         { code: 'corrupt' },
       );
     }
-    return { count, head, log, first: this.#first, torn: this.#torn };
+    return { count, head, log, first: this.#first, torn: this.#torn, lostFrom: this.#lostFrom };
   }
 
   /** Goes one record on when the line is the next one. */
@@ -189,6 +204,7 @@ function* readLines(path: string): Generator<{ readonly line: Buffer; readonly w
         from = end + 1;
       }
       kept = Buffer.concat([kept, chunk.subarray(from, got)]);
+      if (kept.length > LINE_BYTES_MAX && kept.includes(0)) break;
       if (kept.length > LINE_BYTES_MAX) throw new SkeinError(`${path} has a line without an end`, { code: 'corrupt' });
     }
     if (kept.length > 0) yield { line: kept, whole: false };

@@ -110,6 +110,26 @@ describe('an audit log', () => {
     }
   });
 
+  it('of which a power cut left some sectors and not others goes on after the last record before the first hole', async () => {
+    const sector = 512;
+    using place = openPlace();
+    write(place.path, ...events(20));
+    const whole = readFileSync(place.path);
+    const ends = [...whole].flatMap((byte, at) => (byte === 0x0a ? [at + 1] : []));
+    for (let hole = 0; hole < whole.length; hole += sector) {
+      const bytes = Buffer.from(whole);
+      bytes.fill(0, hole, Math.min(hole + sector, bytes.length));
+      writeFileSync(place.path, bytes);
+      const kept = ends.filter((end) => end <= hole).length;
+      using opened = openLog(place.path);
+      opened.log.append({ event: 'after' });
+      await opened.clock.advance(100);
+      expect(verifyAudit(place.path), `a hole at ${hole}`).toMatchObject({ count: kept + 2, torn: false, lostFrom: undefined });
+      expect(readFileSync(place.path, 'utf8').trimEnd().split('\n')[kept]).toContain('"records-lost"');
+      expect(opened.errors).toEqual([]);
+    }
+  });
+
   it('that was tampered with is refused at the start, never gone on with', () => {
     using place = openPlace();
     write(place.path, ...events(3));

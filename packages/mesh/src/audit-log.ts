@@ -1,4 +1,4 @@
-import { closeSync, fdatasync, fdatasyncSync, fstatSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Identity, type PeerId, SkeinError, signAuditCheckpoint } from '@skein/protocol';
 import {
@@ -13,19 +13,22 @@ import {
   verifyAudit,
 } from './audit-chain.ts';
 import { type AuditEnd, readAuditEnd, writeAuditEnd } from './audit-end.ts';
+import { AuditFile } from './audit-file.ts';
 import type { Clock } from './clock.ts';
-import { syncDirectory } from './trust/files.ts';
+import { onDisk, syncDirectory } from './trust/files.ts';
 
 /** Records that may wait for the disk; beyond, the number of those lost is recorded instead. */
 const WAITING_MAX = 10_000;
 const FLUSH_MS = 100;
+/** After a sync that failed. */
+const SYNC_AGAIN_MS = 5_000;
 /** How soon after a record the end is remembered. */
 const REMEMBER_MS = 60_000;
 /** Bytes at which a file is full, and the next one begins. */
 const FILE_BYTES = 16 * 1024 * 1024;
 /** Checkpoints made last, of which the hash is known without looking. */
 const RECENT_MAX = 64;
-const NOTHING: AuditChain = { count: 0, head: CHAIN_START, log: CHAIN_START, first: 1, torn: false };
+const NOTHING: AuditChain = { count: 0, head: CHAIN_START, log: CHAIN_START, first: 1, torn: false, lostFrom: undefined };
 
 /** What happened: who asked for what, and how it ended. Never payloads, keys or message texts. */
 export interface AuditRecord {
@@ -81,13 +84,15 @@ export class AuditLog {
   #end: AuditEnd = NOTHING;
   /** Number of the first record in the file that is written. */
   #first = 1;
-  #fileBytes = 0;
-  #file: number | undefined;
+  #file: AuditFile | undefined;
   /** The file ends inside a line. */
   #torn = false;
   #scheduled = false;
   #rememberedCount = 0;
   #releaseRemember: (() => void) | undefined;
+  /** The next sync is to be followed by remembering the end. */
+  #rememberDue = false;
+  #syncAgain = false;
   #checkpoint: string | undefined;
 
   constructor(parts: AuditLogParts) {
@@ -98,7 +103,7 @@ export class AuditLog {
 
   /**
    * Checks the files and opens the last. `witnesses`: ends of this log that others kept.
-   * @throws SkeinError `corrupt` naming the line at which the chain breaks.
+   * @throws SkeinError `corrupt` naming the line at which the chain breaks; `unavailable` when the disk takes nothing.
    */
   start(witnesses: readonly AuditEnd[] = []): void {
     const { end } = this.#parts;
@@ -108,16 +113,32 @@ export class AuditLog {
     this.#torn = chain.torn;
     this.#first = chain.first;
     this.#setEnd(chain);
-    this.#open();
+    const isRemembered = end !== undefined && remembered?.count === chain.count && remembered.issuer.id === end.identity.id;
+    this.#file = this.#open({ lostFrom: chain.lostFrom, sync: !isRemembered && chain.count > 0 });
     if (remembered !== undefined) this.#recent.set(remembered.count, remembered);
-    if (end !== undefined && remembered?.count === chain.count && remembered.issuer.id === end.identity.id) {
+    if (isRemembered) {
       this.#rememberedCount = chain.count;
       this.#checkpoint = signAuditCheckpoint(end.identity, remembered);
-    } else if (this.#file !== undefined && chain.count > 0) {
+    } else if (chain.count > 0) {
       // The last life ended without a last word, or under another key.
-      fdatasyncSync(this.#file);
       this.#remember(this.#end);
     }
+    if (chain.lostFrom === undefined) return;
+    this.append({ event: 'records-lost', reason: 'the power failed before they were on the disk' });
+  }
+
+  #open({ lostFrom, sync }: { readonly lostFrom: number | undefined; readonly sync: boolean }): AuditFile {
+    return onDisk(this.#path, () => {
+      const file = new AuditFile(this.#path);
+      try {
+        if (lostFrom !== undefined) file.truncate(lostFrom);
+        if (sync) file.sync();
+        return file;
+      } catch (error) {
+        file.close();
+        throw error;
+      }
+    });
   }
 
   /** The checkpoint made last, if there is one. */
@@ -146,9 +167,7 @@ export class AuditLog {
   append(record: AuditRecord): void {
     if (this.#waiting.length >= WAITING_MAX) this.#lost += 1;
     else this.#waiting.push(record);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    this.#clock.after(FLUSH_MS, () => this.#flush());
+    this.#flushIn(FLUSH_MS);
   }
 
   close(): void {
@@ -158,12 +177,12 @@ export class AuditLog {
     this.#file = undefined;
     if (file === undefined) return;
     try {
-      fdatasyncSync(file);
+      file.sync();
       this.#remember(this.#end);
     } catch (error) {
       this.#failed(error);
     }
-    closeSync(file);
+    file.close();
     this.#listeners.clear();
   }
 
@@ -188,19 +207,44 @@ export class AuditLog {
     if (this.#parts.end === undefined || this.#releaseRemember !== undefined) return;
     this.#releaseRemember = this.#clock.after(REMEMBER_MS, () => {
       this.#releaseRemember = undefined;
-      if (this.#file === undefined) return;
-      const end = this.#end;
-      fdatasync(this.#file, (error) => {
-        if (this.#file === undefined) return; // Closed meanwhile: close() has synced.
-        if (error !== null) this.#failed(error);
-        else this.#remember(end);
-      });
+      this.#rememberDue = true;
+      this.#syncLater();
     });
+  }
+
+  /** After a sync that is under way, another one. */
+  #syncLater(): void {
+    const file = this.#file;
+    if (file === undefined || file.isBehind) return;
+    if (file.isSyncing) {
+      this.#syncAgain = true;
+      return;
+    }
+    const end = this.#rememberDue ? this.#end : undefined;
+    this.#rememberDue = false;
+    file.syncLater((error) => {
+      if (error !== null) {
+        this.#rememberDue ||= end !== undefined;
+        this.#failed(error);
+        this.#flushIn(SYNC_AGAIN_MS);
+        return;
+      }
+      if (end !== undefined) this.#remember(end);
+      if (!this.#syncAgain) return;
+      this.#syncAgain = false;
+      this.#syncLater();
+    });
+  }
+
+  #flushIn(ms: number): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#clock.after(ms, () => this.#flush());
   }
 
   #flush(): void {
     this.#scheduled = false;
-    if (this.#file === undefined || this.#waiting.length === 0) return;
+    if (this.#file === undefined || !this.#catchUp(this.#file) || this.#waiting.length === 0) return;
     this.#beginNext();
     const records: (AuditRecord & { readonly log?: string })[] = this.#waiting.splice(0);
     if (this.#lost > 0) records.push({ event: 'records-lost', count: this.#lost });
@@ -215,9 +259,10 @@ export class AuditLog {
       return entry;
     });
     // A line cut off by a crash or a full disk is closed, so that the next one begins on its own.
-    const written = this.#write(this.#file, `${this.#torn ? '\n' : ''}${entries.join('\n')}\n`);
+    const { taken, error } = this.#file.write(`${this.#torn ? '\n' : ''}${entries.join('\n')}\n`);
+    if (error !== undefined) this.#failed(error);
     const before = this.#end.count;
-    this.#took(entries, written - (this.#torn ? 1 : 0));
+    this.#took(entries, taken - (this.#torn ? 1 : 0));
     if (this.#end.count > before) this.#rememberLater();
     const missing = count - this.#end.count;
     if (missing > 0) {
@@ -226,21 +271,36 @@ export class AuditLog {
       return;
     }
     this.#lost = 0;
-    fdatasync(this.#file, (error) => {
-      if (error !== null && this.#file !== undefined) this.#failed(error);
-    });
+    this.#syncLater();
+  }
+
+  /** False while what was written before cannot be put on the disk: then nothing more is written, and records wait. */
+  #catchUp(file: AuditFile): boolean {
+    if (!file.isBehind) return true;
+    try {
+      file.sync();
+      this.#syncLater();
+      return true;
+    } catch (error) {
+      this.#failed(error);
+      this.#flushIn(SYNC_AGAIN_MS);
+      return false;
+    }
   }
 
   /** Puts a full file aside and begins the next one. */
   #beginNext(): void {
     const { fileBytes = FILE_BYTES } = this.#parts;
-    if (this.#file === undefined || this.#torn || this.#fileBytes < fileBytes || this.#first > this.#end.count) return;
+    const file = this.#file;
+    if (file === undefined || this.#torn || file.bytes < fileBytes || this.#first > this.#end.count) return;
     try {
-      fdatasyncSync(this.#file);
+      file.sync();
       renameSync(this.#path, archivePath(this.#path, this.#first));
-      closeSync(this.#file);
+      // First the old file under its new name, then another under the old one.
+      syncDirectory(dirname(this.#path));
+      file.close();
       this.#first = this.#end.count + 1;
-      this.#open();
+      this.#file = new AuditFile(this.#path);
       for (const old of listArchives(this.#path).slice(0, -AUDIT_ARCHIVES_KEPT)) rmSync(old);
       syncDirectory(dirname(this.#path));
     } catch (error) {
@@ -248,26 +308,8 @@ export class AuditLog {
     }
   }
 
-  #open(): void {
-    this.#file = openSync(this.#path, 'a', 0o600);
-    this.#fileBytes = fstatSync(this.#file).size;
-  }
-
   #setEnd({ count, head, log }: AuditEnd): void {
     this.#end = { count, head, log };
-  }
-
-  /** How many bytes the disk took. */
-  #write(file: number, text: string): number {
-    const bytes = Buffer.from(text);
-    let at = 0;
-    try {
-      while (at < bytes.length) at += writeSync(file, bytes, at);
-    } catch (error) {
-      this.#failed(error);
-    }
-    this.#fileBytes += at;
-    return at;
   }
 
   /** Moves the chain on by the entries that are whole among the first `bytes` written. */

@@ -26,7 +26,7 @@ export { createWebSocketTransport, offersSkein, WebSocketAcceptor } from './tran
 export { CheckpointFile, type CheckpointFileParts } from './trust/checkpoint-file.ts';
 export { ensureDirectory, readOwnFile, writeFileAtomic } from './trust/files.ts';
 export { type FollowedRotation, followRotations } from './trust/follow-rotations.ts';
-export { type Decision, decide, LEVEL_GRANTS, matchesGlob } from './trust/grants.ts';
+export { type Decision, decide, LEVEL_GRANTS, matchesGlob, type Refinement, refine, restrict } from './trust/grants.ts';
 export {
   changePassphrase,
   createIdentityFile,
@@ -50,6 +50,7 @@ export {
 } from './trust/invites.ts';
 export { KnownNodes, type KnownNodesParts } from './trust/known-nodes.ts';
 export { RevocationLists, type RevocationListsParts } from './trust/revocation-lists.ts';
+export type { TrustChange } from './trust/trust-changes.ts';
 export {
   formatTrustLine,
   formatTrustOptions,
@@ -61,4 +62,4 @@ export {
   type TrustOptions,
   type TrustRecord,
 } from './trust/trust-record.ts';
-export { type RotationOutcome, type TrustChange, TrustStore, type TrustStoreParts } from './trust/trust-store.ts';
+export { type RotationOutcome, TrustStore, type TrustStoreParts } from './trust/trust-store.ts';

@@ -14,20 +14,17 @@ import {
   SkeinError,
 } from '@skein/protocol';
 import type { Clock } from './clock.ts';
-import { keepConnected, untilAborted } from './dialer.ts';
+import { keepConnected } from './dialer.ts';
 import type { IncomingLimits } from './peer/incoming-calls.ts';
 import { Peer } from './peer/peer.ts';
 import { runHandshake } from './peer/run-handshake.ts';
+import { Sessions } from './peer/sessions.ts';
 import type { Router } from './router.ts';
 import { StrangerBudget } from './stranger-budget.ts';
 import type { Connection, Transport } from './transport/transport.ts';
 
 /** Time one try to reach an address may take, before the handshake. */
 const DIAL_TIMEOUT_MS = 10_000;
-/** How long a session goes on after another took its place: the other side may not have that one yet. */
-const RETIRE_MS = 1_000;
-/** And at most, for calls that are under way on it. */
-const RETIRE_MAX_MS = 60_000;
 /** Sessions with proven peers at once. */
 const PEERS_MAX = 10_000;
 
@@ -35,9 +32,12 @@ const PEERS_MAX = 10_000;
 export type MeshEvent =
   | { readonly type: 'peer-joined'; readonly peer: Peer }
   | { readonly type: 'peer-left'; readonly peer: Peer; readonly reason: string }
-  /** An address could not be reached, or a stranger was refused. */
+  /** An address could not be reached, or nobody was wanted there. */
   | { readonly type: 'dial-failed'; readonly url: string; readonly error: SkeinError; readonly retryInMs: number }
-  | { readonly type: 'refused'; readonly address: string; readonly error: SkeinError };
+  /** One who dialled this node got no session. */
+  | { readonly type: 'refused'; readonly address: string; readonly error: SkeinError }
+  /** A trusted one who dialled this node did not want it. */
+  | { readonly type: 'declined'; readonly peer: Peer; readonly error: SkeinError };
 
 /** Who may have a session: the one place that decides, asked with a proven key. */
 export interface Gatekeeper {
@@ -80,9 +80,7 @@ export class Mesh {
   readonly #staticKey = createX25519();
   readonly #cookies: CookieJar;
   readonly #strangers: StrangerBudget;
-  readonly #peers = new Map<PeerId, Peer>();
-  /** One a peer at most: a session in whose place there is another, for the calls that still go by it. */
-  readonly #retiring = new Map<PeerId, Peer>();
+  readonly #sessions: Sessions;
   readonly #closing = new AbortController();
   readonly #connections = new Set<Connection>();
 
@@ -90,11 +88,19 @@ export class Mesh {
     this.#parts = parts;
     this.#cookies = new CookieJar({ monotonicMs: () => parts.clock.monotonicMs() });
     this.#strangers = new StrangerBudget(parts.clock);
+    const { clock, onEvent } = parts;
+    this.#sessions = new Sessions({
+      self: parts.identity.id,
+      clock,
+      onJoined: (peer) => onEvent({ type: 'peer-joined', peer }),
+      onLeft: (peer, reason) => onEvent({ type: 'peer-left', peer, reason }),
+      onNotTakenUp: (peer, error) => onEvent({ type: 'declined', peer, error }),
+    });
   }
 
   /** The peers with a session now. */
   get peers(): ReadonlyMap<PeerId, Peer> {
-    return this.#peers;
+    return this.#sessions.peers;
   }
 
   /** Takes a connection somebody else opened. */
@@ -103,7 +109,7 @@ export class Mesh {
     let leave: () => void;
     try {
       if (this.#closing.signal.aborted) throw new SkeinError('This node is stopping', { code: 'unavailable' });
-      if (this.#peers.size >= PEERS_MAX) throw new SkeinError(`${PEERS_MAX} peers are connected already`, { code: 'busy' });
+      if (this.peers.size >= PEERS_MAX) throw new SkeinError(`${PEERS_MAX} peers are connected already`, { code: 'busy' });
       leave = this.#strangers.enter(connection.remoteAddress);
     } catch (error) {
       connection.close(SkeinError.from(error).message);
@@ -125,7 +131,7 @@ export class Mesh {
         leave();
         release();
         this.#connections.delete(connection);
-        this.#welcome(connection, established);
+        this.#sessions.offer(this.#peerOf(connection, established));
       },
       onFailed: (error) => {
         leave();
@@ -168,11 +174,11 @@ export class Mesh {
         receive: (message) => handshake.receive(message),
         onEstablished: (established) => {
           done();
-          resolve(this.#welcome(connection, established));
+          resolve(this.#sessions.add(this.#peerOf(connection, established)));
         },
         onFailed: (error) => {
           done();
-          reject(new SkeinError(`${url}: ${error.message}`, { code: error.code, cause: error }));
+          reject(error);
         },
       });
     });
@@ -193,9 +199,9 @@ export class Mesh {
         onProblem: (error, retryInMs) => onEvent({ type: 'dial-failed', url, error, retryInMs }),
         connect: async (options) => {
           const expected = gatekeeper.expectedAt(url);
-          const known = expected === undefined ? undefined : this.#peers.get(expected);
+          const known = expected === undefined ? undefined : this.peers.get(expected);
           const peer = known ?? (await this.dial(url, options));
-          return this.#ended(peer.id, options.signal);
+          return this.#sessions.ended(peer.id, options.signal);
         },
       },
       { signal: both.signal },
@@ -207,28 +213,13 @@ export class Mesh {
 
   /** Ends the session with a peer, if there is one. */
   drop(id: PeerId, reason: string): void {
-    this.#retiring.get(id)?.close(reason);
-    this.#peers.get(id)?.close(reason);
+    this.#sessions.drop(id, reason);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing.abort();
     for (const connection of this.#connections) connection.close('this node is stopping');
-    const ends = [...this.#peers.keys()].map((id) => this.#ended(id, NEVER));
-    for (const peer of [...this.#retiring.values(), ...this.#peers.values()]) peer.close('this node is stopping');
-    await Promise.all(ends);
-  }
-
-  readonly #waiters = new Map<PeerId, Set<(reason: string) => void>>();
-
-  /** Resolves with the reason when there is no session with this peer any more. */
-  #ended(id: PeerId, signal: AbortSignal): Promise<string> {
-    if (!this.#peers.has(id)) return Promise.resolve('the session was replaced');
-    const waiters = this.#waiters.get(id) ?? new Set();
-    this.#waiters.set(id, waiters);
-    const { promise, resolve } = Promise.withResolvers<string>();
-    waiters.add(resolve);
-    return untilAborted(promise, signal).finally(() => waiters.delete(resolve));
+    await this.#sessions.closeAll('this node is stopping');
   }
 
   async #open(url: string, signal: AbortSignal): Promise<Connection> {
@@ -261,67 +252,19 @@ export class Mesh {
     return { identity, staticKey: this.#staticKey, hello: { name, boot, features: [], ...shown }, clock, admit };
   }
 
-  /** The peer of a new session, or the one kept instead when there were two. */
-  #welcome(connection: Connection, established: Established): Peer {
-    const { identity, clock, router, limits, onEvent, onInternalError } = this.#parts;
-    const peer = new Peer({
+  #peerOf(connection: Connection, established: Established): Peer {
+    const { identity, name, clock, router, limits, onInternalError } = this.#parts;
+    return new Peer({
       connection,
       established,
       identity,
+      name,
       clock,
       router,
       limits,
       onInternalError,
-      onClosed: (closed, reason) => this.#left(closed, reason),
+      onTakenUp: (peer) => this.#sessions.takenUp(peer),
+      onClosed: (peer, reason, refused) => this.#sessions.closed(peer, reason, refused),
     });
-    const existing = this.#peers.get(peer.id);
-    if (existing !== undefined && this.#isBetter(existing, peer)) {
-      peer.open();
-      this.#retire(peer);
-      return existing;
-    }
-    this.#peers.set(peer.id, peer);
-    peer.open();
-    if (existing !== undefined && this.#isOfBothDialling(existing, peer)) this.#retire(existing);
-    else existing?.close('a newer session took its place');
-    onEvent({ type: 'peer-joined', peer });
-    return peer;
-  }
-
-  /**
-   * When both sides dial at once there are two sessions, and both must keep the same one: that which the lower id
-   * opened. A restarted peer's old session is dead, whoever opened it.
-   */
-  #isBetter(existing: Peer, added: Peer): boolean {
-    return this.#isOfBothDialling(existing, added) && existing.initiator === this.#parts.identity.id < existing.id;
-  }
-
-  #isOfBothDialling(existing: Peer, added: Peer): boolean {
-    return existing.isOpen && existing.boot === added.boot && existing.initiator !== added.initiator;
-  }
-
-  /** Ends a session that is not the one to keep, once nothing is under way on it: either side may have begun to use it. */
-  #retire(peer: Peer): void {
-    const { clock } = this.#parts;
-    const reason = 'another session took its place';
-    this.#retiring.get(peer.id)?.close(reason);
-    this.#retiring.set(peer.id, peer);
-    const sinceMs = clock.monotonicMs();
-    const look = () => {
-      if (peer.load === 0 || clock.monotonicMs() - sinceMs >= RETIRE_MAX_MS) peer.close(reason);
-      else clock.after(RETIRE_MS, look);
-    };
-    clock.after(RETIRE_MS, look);
-  }
-
-  #left(peer: Peer, reason: string): void {
-    if (this.#retiring.get(peer.id) === peer) this.#retiring.delete(peer.id);
-    if (this.#peers.get(peer.id) !== peer) return; // Replaced: the peer is still here.
-    this.#peers.delete(peer.id);
-    this.#parts.onEvent({ type: 'peer-left', peer, reason });
-    for (const resolve of this.#waiters.get(peer.id) ?? []) resolve(reason);
-    this.#waiters.delete(peer.id);
   }
 }
-
-const NEVER = new AbortController().signal;

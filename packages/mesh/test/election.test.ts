@@ -113,6 +113,44 @@ test.for(['auto', 'quorum'] as const)('%s: nothing is sent while nothing changes
   expect(net.messages - before).toBe(0);
 });
 
+test.for(['auto', 'quorum'] as const)('%s: nobody is said to lead before it does, when all start anew', (mode) => {
+  for (let seed = 1; seed <= 60; seed += 1) {
+    const net = new ElectionSimulation({ seed, mode, nodes: [3, 5, 8][seed % 3] ?? 3 });
+    for (const life of ['first', 'second']) {
+      net.run(60_000, () => {
+        const leading = net.leading();
+        const said = net.nodes.flatMap(({ state }) => state?.leader ?? []);
+        if (leading.length === 0 && said.length > 0)
+          throw new Error(`seed ${seed}: in its ${life} life ${said[0]} is said to lead`);
+        return leading.length > 0;
+      });
+      net.run(60_000);
+      for (const node of net.nodes) net.kill(node, { silent: false });
+      for (const node of net.nodes) net.start(node);
+    }
+  }
+});
+
+test('auto: a lower id that comes back is said to lead when it does, and not before', () => {
+  for (let seed = 1; seed <= 60; seed += 1) {
+    const net = new ElectionSimulation({ seed, mode: 'auto', nodes: 5, loss: 0 });
+    net.run(60_000);
+    const [leader] = net.leading();
+    if (leader === undefined) throw new Error(`seed ${seed} has no leader after a minute`);
+    net.kill(leader, { silent: false });
+    net.run(10_000);
+    expect(net.leading()).not.toContain(leader);
+    net.start(leader);
+    net.run(60_000, () => {
+      const leads = leader.state?.role === 'leader';
+      expect(leads || net.nodes.every(({ state }) => state?.leader !== leader.id)).toBe(true);
+      return leads;
+    });
+    net.run(1_000);
+    expect(net.agreed()).toBe(leader.id);
+  }
+});
+
 test('a cluster of voters that all start anew has a leader within 15 s', () => {
   const net = new ElectionSimulation({ seed: 3, mode: 'quorum', nodes: 5, loss: 0 });
   net.run(30_000);

@@ -289,8 +289,8 @@ test('a callee that ignores its credit is stopped, and takes no memory of a call
   await using network = new TestNetwork();
   const alice = network.add('alice');
   const rogue = await dialAsRogue(alice.mesh);
-  const peer = alice.mesh.peers.get(rogue.identity.id);
-  if (peer === undefined) throw new Error('no session');
+  rogue.say(MESSAGE_TYPE.ping, 'null');
+  const { peer } = await alice.event('peer-joined');
   const call = rejection(peer.call(echo, { text: '' }, { onPart: () => new Promise(() => {}) }));
   const request = await rogue.until(() => rogue.heard.find(({ header }) => header.type === MESSAGE_TYPE.request));
   const part = JSON.stringify({ text: 'x'.repeat(100_000) });

@@ -199,8 +199,20 @@ function linkPair(skewMs: number) {
     handshakeHash: Buffer.alloc(32),
   });
   const skewed = { ...systemClock, now: () => Date.now() + skewMs };
-  const near = new Link({ connection: nearPipe, established: established(true), identity: alice, clock: skewed });
-  const far = new Link({ connection: farPipe, established: established(false), identity: bob, clock: systemClock });
+  const near = new Link({
+    connection: nearPipe,
+    established: established(true),
+    identity: alice,
+    name: 'alice',
+    clock: skewed,
+  });
+  const far = new Link({
+    connection: farPipe,
+    established: established(false),
+    identity: bob,
+    name: 'bob',
+    clock: systemClock,
+  });
   const farReason = Promise.withResolvers<string>();
   const received = Promise.withResolvers<void>();
   near.open({ pending: () => 0, message: () => {}, closed: () => {} });

@@ -103,7 +103,7 @@ export function connectRogue(connection: Connection, identity = createIdentity()
       first: handshake.start(),
       receive: (message) => handshake.receive(message),
       onEstablished: (established) =>
-        resolve(new Rogue(identity, new Link({ connection, established, identity, clock: systemClock }))),
+        resolve(new Rogue(identity, new Link({ connection, established, identity, name: 'rogue', clock: systemClock }))),
       onFailed: reject,
     });
   });

@@ -1,7 +1,9 @@
-import { createIdentity } from '@skein/protocol';
+import { createIdentity, formatKeyLine, MESSAGE_TYPE } from '@skein/protocol';
 import { meddleWith, rejection, TestNetwork, turns, VirtualClock } from '@skein/testing';
 import { expect, test } from 'vitest';
+import { createPipe } from '../src/index.ts';
 import { echo } from './methods.ts';
+import { connectRogue } from './rogue.ts';
 
 test('a stranger the gatekeeper refuses gets no session and is told what to do', async () => {
   await using network = new TestNetwork();
@@ -10,6 +12,67 @@ test('a stranger the gatekeeper refuses gets no session and is told what to do',
   const error = await rejection(alice.dial(bob));
   expect(error).toMatchObject({ code: 'denied', message: expect.stringContaining('skein net trust') });
   expect(bob.mesh.peers.size).toBe(0);
+});
+
+test('one that dials and then does not want whom it reached is never here, and the other side is told why', async () => {
+  await using network = new TestNetwork();
+  const bob = network.add('bob', { gatekeeper: { admitAnswer: () => ({ admitted: false, code: 'untrusted' }) } });
+  const alice = network.add('alice');
+  const error = await rejection(bob.dial(alice));
+  expect(error).toMatchObject({ code: 'denied', message: expect.stringMatching(/^The key of the node that answered is not/) });
+  expect(error.message).toContain(`skein net trust "${formatKeyLine(alice.identity, 'alice')}" --level tool`);
+  const declined = await alice.event('declined');
+  expect(declined.peer.id).toBe(bob.identity.id);
+  expect(declined.error).toMatchObject({ code: 'denied' });
+  expect(declined.error.message).toContain(`does not trust this node's key`);
+  expect(declined.error.message).toContain(`skein net trust "${formatKeyLine(alice.identity, 'alice')}" --level tool`);
+  expect(alice.events.map(({ type }) => type)).toEqual(['declined']);
+  expect(alice.mesh.peers.size + bob.mesh.peers.size).toBe(0);
+});
+
+test('a refusal in the clear, as anybody on the way could send it, is not told as the words of the peer', async () => {
+  await using network = new TestNetwork();
+  const [near, far] = createPipe();
+  const alice = network.add('alice');
+  const rogue = connectRogue(near);
+  alice.mesh.accept(far);
+  await rogue;
+  near.send(Buffer.of(6, 0, 7, 0, 0, 0, 0));
+  const { error } = await alice.event('declined');
+  expect(error.message).toContain('in the clear');
+  expect(error.message).not.toContain('net trust');
+});
+
+test('a refusal behind the first record is no record at all', async () => {
+  await using network = new TestNetwork();
+  const alice = network.add('alice');
+  const [near, far] = createPipe();
+  const connected = connectRogue(near);
+  alice.mesh.accept(far);
+  const rogue = await connected;
+  rogue.say(MESSAGE_TYPE.ping, 'null');
+  await alice.event('peer-joined');
+  near.send(Buffer.of(6, 1, 7, 0, 0, 0, 0));
+  expect((await alice.event('peer-left')).reason).toContain('no record of kind 6');
+});
+
+test('one that dials and says nothing more is not here, and takes one place however often it comes', async () => {
+  const clock = new VirtualClock();
+  await using network = new TestNetwork(clock);
+  const alice = network.add('alice');
+  const identity = createIdentity();
+  const rogues = [];
+  for (let count = 0; count < 5; count += 1) {
+    const [near, far] = createPipe();
+    const connected = connectRogue(near, identity);
+    alice.mesh.accept(far);
+    rogues.push(await connected);
+  }
+  await turns(20);
+  expect(rogues.map(({ link }) => link.isOpen)).toEqual([false, false, false, false, true]);
+  expect(alice.mesh.peers.size).toBe(0);
+  for (let second = 0; second < 20; second += 1) await clock.advance(1_000);
+  expect(alice.events.map(({ type }) => type)).toEqual(['declined']);
 });
 
 test('another key than the one expected at an address gets no session', async () => {
@@ -71,6 +134,7 @@ test('a peer that is dropped is dropped on every session that it has', async () 
   const calls = [...new Set([toBob, toAlice, ...joined])].map((peer) => rejection(peer.call(echo, { text: '' })));
   bob.mesh.drop(alice.identity.id, 'it was revoked');
   for (const error of await Promise.all(calls)) expect(error.code).toBe('unavailable');
+  await turns(20);
   expect([alice.mesh.peers.size, bob.mesh.peers.size]).toEqual([0, 0]);
 });
 
@@ -80,9 +144,11 @@ test('a restarted peer takes the place of its dead session at once', async () =>
   const bob = network.add('bob');
   const before = network.add('alice', { identity });
   await before.dial(bob);
-  const after = network.add('alice', { identity });
+  await bob.event('peer-joined');
+  const boot = 'ab'.repeat(16);
+  const after = network.add('alice', { identity, boot });
   await after.dial(bob);
-  expect(bob.mesh.peers.get(identity.id)?.boot).not.toBe(undefined);
+  await bob.event('peer-joined', ({ peer }) => peer.boot === boot);
   expect(bob.mesh.peers.size).toBe(1);
   after.router.serve(echo, ({ text }) => ({ text: `after ${text}` }));
   expect(await bob.mesh.peers.get(identity.id)?.call(echo, { text: 'x' })).toEqual({ text: 'after x' });

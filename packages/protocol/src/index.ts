@@ -5,7 +5,7 @@ export * from './frame.ts';
 export { CookieJar, type CookieJarParts } from './handshake/cookie-jar.ts';
 export { type Hello, type HelloFields, helloSchema } from './handshake/hello.ts';
 export { InitiatorHandshake, type InitiatorParts, type InviteProof } from './handshake/initiator-handshake.ts';
-export { REFUSALS, type RefusalCode } from './handshake/refusal.ts';
+export { openLateRefusal, REFUSALS, type RefusalCode } from './handshake/refusal.ts';
 export { ResponderHandshake, type ResponderParts } from './handshake/responder-handshake.ts';
 export { inviteMac } from './handshake/session-keys.ts';
 export {
@@ -22,6 +22,7 @@ export * from './ids.ts';
 export * from './json.ts';
 export * from './keys.ts';
 export * from './limits.ts';
+export * from './methods/chat.ts';
 export * from './methods/conversation.ts';
 export * from './methods/leader.ts';
 export * from './methods/memory.ts';

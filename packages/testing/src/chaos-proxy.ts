@@ -11,9 +11,14 @@ export interface Weather {
   readonly bytesPerSecond?: number;
   /** Swallows without a word what goes to the target, to the client, or both ways: nobody is told that it is lost. */
   readonly cut?: 'to-target' | 'to-client' | 'both';
-  /** Takes nothing in: the senders' buffers fill. */
-  readonly paused?: boolean;
+  /**
+   * Holds what goes to the target, to the client, or both ways, and lets it go on once it is held no more, as a line that
+   * was down for a while: nothing is lost. The senders' buffers fill.
+   */
+  readonly held?: 'to-target' | 'to-client' | 'both';
 }
+
+type Direction = 'to-target' | 'to-client';
 
 /** Bytes under way in one direction of one connection above which the sender waits. */
 const UNDER_WAY_MAX = 1024 * 1024;
@@ -98,13 +103,14 @@ export class ChaosProxy implements AsyncDisposable {
       [client, target, 'to-target'],
       [target, client, 'to-client'],
     ] as const) {
-      // An end is news too, and lost with the rest.
-      const isHeard = () => this.#weather.cut !== 'both' && this.#weather.cut !== direction;
-      socket.on('error', () => {
-        if (isHeard()) other.resetAndDestroy();
-      });
+      // An end is news too, and lost or held with the rest.
+      const end = (tell: () => void) => {
+        if (isIn(this.#weather.held, direction)) void this.#untilUp(direction, other).then(tell);
+        else if (!isIn(this.#weather.cut, direction)) tell();
+      };
+      socket.on('error', () => end(() => other.resetAndDestroy()));
       socket.on('close', () => {
-        if (isHeard()) other.destroy();
+        end(() => other.destroy());
         if (other.destroyed) this.#pairs.delete(pair);
       });
     }
@@ -112,14 +118,29 @@ export class ChaosProxy implements AsyncDisposable {
     this.#pass(target, client, 'to-client');
   }
 
+  /** Resolves once nothing is held that goes this way, at once when nothing is, or there is nobody to take it. */
+  async #untilUp(direction: Direction, to: Socket): Promise<void> {
+    while (isIn(this.#weather.held, direction) && !to.destroyed) {
+      await new Promise<void>((resolve) => {
+        const look = () => {
+          this.#changed.delete(look);
+          to.off('close', look);
+          resolve();
+        };
+        this.#changed.add(look);
+        to.once('close', look);
+      });
+    }
+  }
+
   /** Carries one direction. */
-  #pass(from: Socket, to: Socket, direction: 'to-target' | 'to-client'): void {
+  #pass(from: Socket, to: Socket, direction: Direction): void {
     const queue: { readonly bytes: Buffer; readonly dueMs: number }[] = [];
     let underWay = 0;
     let lastDueMs = 0;
     let isRunning = false;
     const readOrWait = () => {
-      if (this.#weather.paused || underWay > UNDER_WAY_MAX) from.pause();
+      if (isIn(this.#weather.held, direction) || underWay > UNDER_WAY_MAX) from.pause();
       else from.resume();
     };
     const run = async () => {
@@ -127,6 +148,7 @@ export class ChaosProxy implements AsyncDisposable {
       for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
         await until(next.dueMs);
         for (const piece of this.#slices(next.bytes)) {
+          await this.#untilUp(direction, to);
           if (to.destroyed) return;
           const { bytesPerSecond } = this.#weather;
           const startedAtMs = performance.now();
@@ -141,7 +163,7 @@ export class ChaosProxy implements AsyncDisposable {
     };
     from.on('data', (bytes) => {
       const { cut, delayMs = 0, jitterMs = 0 } = this.#weather;
-      if (cut === 'both' || cut === direction) return;
+      if (isIn(cut, direction)) return;
       lastDueMs = Math.max(lastDueMs, performance.now() + delayMs + this.#random() * jitterMs);
       queue.push({ bytes, dueMs: lastDueMs });
       underWay += bytes.length;
@@ -161,6 +183,11 @@ export class ChaosProxy implements AsyncDisposable {
       at += length;
     }
   }
+}
+
+/** Whether what goes this way is meant. */
+function isIn(ways: Direction | 'both' | undefined, direction: Direction): boolean {
+  return ways === 'both' || ways === direction;
 }
 
 /** Resolves at this time of `performance.now()`, at once when it has passed. */

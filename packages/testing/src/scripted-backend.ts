@@ -4,12 +4,15 @@ import type {
   NetStatus,
   NodeEvent,
   NodeStatus,
+  PeerMessage,
   PeerStatus,
   SessionSummary,
   TaskDetail,
   TaskSummary,
+  TurnEvent,
 } from '@skein/gateway';
 import { type Json, SkeinError, type TaskState } from '@skein/protocol';
+import { ScriptedTask } from './scripted-task.ts';
 
 type AskOptions = Parameters<GatewayBackend['ask']>;
 type CallOptions = Parameters<GatewayBackend['callTool']>;
@@ -17,6 +20,7 @@ type CallOptions = Parameters<GatewayBackend['callTool']>;
 /** What a scripted turn has at hand. */
 export interface ScriptedTurn {
   readonly request: AskOptions[0];
+  /** Fires when its task is canceled. */
   readonly signal: AbortSignal;
   /** Waits until a person answered the confirmation with this id. */
   confirmed(id: string): Promise<boolean>;
@@ -30,6 +34,7 @@ export interface ScriptedBackendParts {
   readonly history?: Readonly<Record<string, ReturnType<GatewayBackend['history']>>>;
   readonly tasks?: readonly TaskDetail[];
   readonly net?: NetStatus;
+  readonly messages?: readonly PeerMessage[];
   readonly ask?: (turn: ScriptedTurn) => AsyncIterable<AgentEvent>;
   readonly callTool?: (request: CallOptions[0], options: CallOptions[1]) => Promise<Json>;
 }
@@ -44,15 +49,22 @@ export class ScriptedBackend implements GatewayBackend {
   readonly #parts: ScriptedBackendParts;
   readonly #waiting = new Map<string, (approve: boolean) => void>();
   readonly #watchers = new Set<Watcher>();
+  readonly #turns = new Map<string, { readonly task: ScriptedTask; readonly canceled: AbortController }>();
   #peers: readonly PeerStatus[];
   #tools: readonly OfferedTool[];
+  #sessions: readonly SessionSummary[];
+  #history: NonNullable<ScriptedBackendParts['history']>;
   #tasks: readonly TaskDetail[];
+  #messages: readonly PeerMessage[];
 
   constructor(parts: ScriptedBackendParts) {
     this.#parts = parts;
     this.#peers = parts.peers ?? [];
     this.#tools = parts.tools ?? [];
+    this.#sessions = parts.sessions ?? [];
+    this.#history = parts.history ?? {};
     this.#tasks = parts.tasks ?? [];
+    this.#messages = parts.messages ?? [];
   }
 
   status(): NodeStatus {
@@ -68,22 +80,40 @@ export class ScriptedBackend implements GatewayBackend {
   }
 
   sessions(): readonly SessionSummary[] {
-    return this.#parts.sessions ?? [];
+    return this.#sessions;
   }
 
   history(sessionId: string): ReturnType<GatewayBackend['history']> {
-    const history = this.#parts.history?.[sessionId];
-    if (history === undefined) throw new SkeinError(`There is no session "${sessionId}"`, { code: 'not-found' });
-    return history;
+    const history = this.#history[sessionId];
+    if (history !== undefined) return history;
+    if ([...this.#turns.values()].some(({ task }) => task.sessionId === sessionId)) return [];
+    throw new SkeinError(`There is no session "${sessionId}"`, { code: 'not-found' });
   }
 
-  ask(request: AskOptions[0], options: AskOptions[1]): AsyncIterable<AgentEvent> {
+  openTasks(sessionId: string): readonly string[] {
+    return [...this.#turns.values()].flatMap(({ task }) => (task.sessionId === sessionId && !task.isOver ? [task.id] : []));
+  }
+
+  ask(request: AskOptions[0], options: AskOptions[1]): AsyncIterable<TurnEvent> {
     if (this.#parts.ask === undefined) throw new SkeinError('This script has no turns', { code: 'unsupported' });
     const confirmed = (id: string) =>
       new Promise<boolean>((resolve) => {
         this.#waiting.set(id, resolve);
       });
-    return this.#parts.ask({ request, signal: options.signal, confirmed });
+    const { id = `00000000-0000-4000-9000-${String(this.#turns.size).padStart(12, '0')}`, sessionId, text } = request;
+    const known = this.#turns.get(id);
+    if (known !== undefined) return known.task.read(options);
+    const canceled = new AbortController();
+    const events = this.#parts.ask({ request, signal: canceled.signal, confirmed });
+    const task = new ScriptedTask({ id, sessionId, text, events });
+    this.#turns.set(id, { task, canceled });
+    return task.read(options);
+  }
+
+  watchTask(id: string, options: AskOptions[1]): AsyncIterable<TurnEvent> {
+    const turn = this.#turns.get(id);
+    if (turn === undefined) throw new SkeinError(`There is no task "${id}"`, { code: 'not-found' });
+    return turn.task.read(options);
   }
 
   confirm(id: string, approve: boolean): boolean {
@@ -107,7 +137,11 @@ export class ScriptedBackend implements GatewayBackend {
   }
 
   async cancelTask(id: string): Promise<TaskState> {
-    return this.#setState(id, 'canceled');
+    const turn = this.#turns.get(id);
+    if (turn === undefined) return this.#setState(id, 'canceled');
+    turn.canceled.abort(new SkeinError('The task was canceled', { code: 'canceled' }));
+    turn.task.cancel();
+    return 'canceled';
   }
 
   async retryTask(id: string): Promise<TaskState> {
@@ -116,6 +150,19 @@ export class ScriptedBackend implements GatewayBackend {
 
   net(): NetStatus {
     return this.#parts.net ?? { load: { running: 0, queued: 0, capacity: 1 }, leader: null, schedules: [] };
+  }
+
+  messages(peer?: string): readonly PeerMessage[] {
+    return this.#messages.filter((message) => peer === undefined || message.peer.name === peer);
+  }
+
+  async sendMessage({ peer: name, text }: { readonly peer: string; readonly text: string }): Promise<PeerMessage> {
+    const peer = this.#peers.find((one) => one.name === name);
+    if (peer === undefined) throw new SkeinError(`There is no peer "${name}"`, { code: 'not-found' });
+    const id = `00000000-0000-4000-8000-${String(this.#messages.length).padStart(12, '0')}`;
+    const kept = { id, peer: { id: peer.id, name }, direction: 'out', atMs: 1, state: 'sent', text, problem: null } as const;
+    this.#messages = [...this.#messages, kept];
+    return kept;
   }
 
   async *events(options: { readonly signal: AbortSignal }): AsyncGenerator<NodeEvent> {
@@ -150,13 +197,12 @@ export class ScriptedBackend implements GatewayBackend {
     return this.#watchers.size;
   }
 
-  /** Changes the peers and their tools, and tells those who watch; the oldest beyond 1,000 are lost. */
-  change(
-    state: { readonly peers?: readonly PeerStatus[]; readonly tools?: readonly OfferedTool[] },
-    ...events: NodeEvent[]
-  ): void {
+  /** Changes what is there, and tells those who watch; the oldest beyond 1,000 are lost. */
+  change(state: Pick<ScriptedBackendParts, 'peers' | 'tools' | 'sessions' | 'history'>, ...events: NodeEvent[]): void {
     this.#peers = state.peers ?? this.#peers;
     this.#tools = state.tools ?? this.#tools;
+    this.#sessions = state.sessions ?? this.#sessions;
+    this.#history = state.history ?? this.#history;
     for (const watcher of this.#watchers) {
       watcher.pending.push(...events);
       watcher.pending.splice(0, Math.max(0, watcher.pending.length - 1_000));

@@ -27,13 +27,7 @@ export interface DetectedBrain {
   readonly model: string;
   /** E.g. `OPENAI_API_KEY is set`. */
   readonly why: string;
-  /** One line: how to get another. */
-  readonly hint: string;
 }
-
-/** One line for people who have no model, or want another. */
-export const BRAIN_HINT =
-  'For another brain set OPENAI_API_KEY or ANTHROPIC_API_KEY (or another provider’s), run Ollama with a model, or set brain.provider in the configuration';
 
 /**
  * The brain to use: the configured one; else the first provider whose key is in `environment`; else Ollama when it
@@ -49,7 +43,7 @@ export async function detectBrain(
     const brain = await createConfiguredBrain(config, { environment, fetch: fetchPart, onSwitch });
     const provider = providerOf(config.provider);
     const model = config.model ?? provider.defaultModel ?? '';
-    return { brain, provider: config.provider, model, why: 'the configuration says so', hint: BRAIN_HINT };
+    return { brain, provider: config.provider, model, why: 'the configuration says so' };
   }
   return (await detectKey(environment, fetchPart)) ?? (await detectOllama(fetchPart, options));
 }
@@ -66,7 +60,7 @@ async function detectKey(environment: Environment, fetch: typeof globalThis.fetc
       baseUrl: baseUrlOf({ provider: id }, environment),
       fetch,
     });
-    return { brain, provider: id, model, why: `${keySource} is set`, hint: BRAIN_HINT };
+    return { brain, provider: id, model, why: `${keySource} is set` };
   }
   return undefined;
 }
@@ -78,5 +72,5 @@ async function detectOllama(fetch: typeof globalThis.fetch, options: DetectBrain
   if (model === undefined) return undefined;
   const brain = createProviderBrain({ provider: 'ollama', model: model.name, baseUrl: `${url}/v1`, fetch });
   const why = `Ollama answers at ${url}${model.tools === false ? '; its model may not be able to use tools' : ''}`;
-  return { brain, provider: 'ollama', model: model.name, why, hint: BRAIN_HINT };
+  return { brain, provider: 'ollama', model: model.name, why };
 }

@@ -8,11 +8,12 @@ const SYSTEM = [
   ...['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/nix/store', '/gnu/store'],
   ...['/etc/alternatives', '/etc/ld.so.cache', '/etc/ld.so.conf', '/etc/ld.so.conf.d', '/etc/localtime', '/etc/mime.types'],
 ];
-/** Names and trust of the network. */
-const NETWORK = [
-  ...['/etc/resolv.conf', '/etc/hosts', '/etc/host.conf', '/etc/nsswitch.conf', '/etc/services', '/etc/gai.conf'],
-  ...['/etc/ssl', '/etc/pki', '/etc/ca-certificates', '/etc/crypto-policies'],
-];
+/** Names of the network. */
+const NAMES = ['/etc/resolv.conf', '/etc/hosts', '/etc/host.conf', '/etc/nsswitch.conf', '/etc/services', '/etc/gai.conf'];
+/** Whom programs trust there. */
+const TRUST = ['/etc/ssl', '/etc/pki', '/etc/ca-certificates', '/etc/crypto-policies'];
+/** What is shown for each reach; behind a proxy there are no names to look up. */
+const NETWORK = { nothing: [], hosts: TRUST, anything: [...NAMES, ...TRUST] } as const;
 /** What of the kernel's can be set or tells of the machine; root could write these, also as root of a namespace alone. */
 const KERNEL_SETTINGS = [
   '/proc/sys',
@@ -38,7 +39,7 @@ export interface BubblewrapPlan {
   readonly write: readonly GrantedPath[];
   /** Existing paths that are covered wherever a grant would show them. */
   readonly hidden: readonly string[];
-  readonly network: boolean;
+  readonly network: keyof typeof NETWORK;
   readonly childProcess: boolean;
   readonly cwd: string;
 }
@@ -53,13 +54,13 @@ export async function bubblewrapArguments(plan: BubblewrapPlan): Promise<string[
   const { network, childProcess, cwd } = plan;
   const scratch = (path: string) => ['--size', String(SCRATCH_BYTES), '--tmpfs', path];
   return [
-    ...['--unshare-all', '--unshare-user', '--disable-userns', ...(network ? ['--share-net'] : [])],
+    ...['--unshare-all', '--unshare-user', '--disable-userns', ...(network === 'anything' ? ['--share-net'] : [])],
     // Root would otherwise keep every right over what its new namespaces own.
     ...['--die-with-parent', '--new-session', '--cap-drop', 'ALL'],
     // Alone it needs nobody to collect the processes it leaves, and is found by the one number that is told.
     ...(childProcess ? [] : ['--as-pid-1']),
     ...['--info-fd', String(INFO_FD), '--seccomp', String(FILTER_FD), '--block-fd', String(GO_FD)],
-    ...[...SYSTEM, ...(network ? NETWORK : [])].flatMap((path) => ['--ro-bind-try', path, path]),
+    ...[...SYSTEM, ...NETWORK[network]].flatMap((path) => ['--ro-bind-try', path, path]),
     ...['--proc', '/proc', ...coverKernel(), '--dev', '/dev', ...scratch('/dev/shm'), ...scratch('/tmp')],
     ...(await mounts(plan)),
     ...['--remount-ro', '/dev', '--remount-ro', '/', '--chdir', cwd],

@@ -1,9 +1,10 @@
 import { lstat, opendir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { SkeinError } from '@skein/protocol';
 import { containsPath } from '../tools/jail.ts';
 import { type GrantedPath, pathsExcept } from './paths.ts';
+import { programBeside } from './program-beside.ts';
 
 /** Entries that are looked through for links that lead out. */
 const MAX_ENTRIES = 50_000;
@@ -25,11 +26,12 @@ export async function permissionArguments(plan: PermissionsPlan): Promise<string
   const write = await visible(plan.write, plan.hidden);
   const looked = { left: MAX_ENTRIES };
   for (const path of read) await assertNoWayOut(plan.name, path, read, looked);
-  const guard = guardUrl();
+  const program = programBeside(import.meta.url, 'permissions-guard');
+  const guard = pathToFileURL(program);
   guard.searchParams.set('network', plan.network ? 'yes' : 'no');
   return [
     '--permission',
-    ...[...read, fileURLToPath(guardUrl())].map((path) => `--allow-fs-read=${path}`),
+    ...[...read, program].map((path) => `--allow-fs-read=${path}`),
     ...write.map((path) => `--allow-fs-write=${path}`),
     `--import=${guard.href}`,
   ];
@@ -61,9 +63,4 @@ async function assertNoWayOut(name: string, path: string, granted: readonly stri
     }
     if (entry.isSymbolicLink() || entry.isDirectory()) await assertNoWayOut(name, join(path, entry.name), granted, looked);
   }
-}
-
-/** The program beside this file, as source or built. */
-function guardUrl(): URL {
-  return new URL(import.meta.url.endsWith('.ts') ? './permissions-guard.ts' : './permissions-guard.js', import.meta.url);
 }

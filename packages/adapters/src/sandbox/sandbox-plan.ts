@@ -3,8 +3,9 @@ import { SkeinError } from '@skein/protocol';
 import { SYSTEM_PATH } from '../tools/find-program.ts';
 import { containsPath } from '../tools/jail.ts';
 import { createLimiter } from '../tools/memory-limit.ts';
+import { type HostGrant, parseHostGrant } from './egress/host-grant.ts';
 import { type GrantedPath, resolveGrants, resolveHidden } from './paths.ts';
-import { SANDBOX_LIMITS, type SandboxLimits, type SandboxOptions } from './sandbox.ts';
+import { type EgressOptions, SANDBOX_LIMITS, type SandboxLimits, type SandboxOptions } from './sandbox.ts';
 
 /** What is asked for, complete and with its links resolved. */
 export interface SandboxPlan {
@@ -16,15 +17,21 @@ export interface SandboxPlan {
   readonly read: readonly GrantedPath[];
   readonly write: readonly GrantedPath[];
   readonly hidden: readonly string[];
-  readonly network: boolean;
+  readonly network: NetworkReach;
   readonly childProcess: boolean;
   readonly limits: SandboxLimits;
 }
 
+/** What a program may reach of the network. */
+type NetworkReach =
+  | { readonly type: 'nothing' }
+  | { readonly type: 'anything' }
+  | { readonly type: 'hosts'; readonly grants: readonly HostGrant[]; readonly options: EgressOptions };
+
 /** Writable memory that V8 reserves for code it may compile, and of which it uses a little. */
 const RESERVED_BYTES = 1_073_741_824;
 
-/** @throws SkeinError `invalid` or `not-found` naming the path that is wrong. */
+/** @throws SkeinError `invalid` or `not-found` naming the path or host that is wrong. */
 export async function planSandbox(options: SandboxOptions): Promise<SandboxPlan> {
   const { name, file, args, cwd, env = {}, grants = {} } = options;
   if (!isAbsolute(file)) throw new SkeinError(`The program of ${name}, ${file}, is no absolute path`, { code: 'invalid' });
@@ -36,9 +43,16 @@ export async function planSandbox(options: SandboxOptions): Promise<SandboxPlan>
   if (cwd !== undefined && ![...read, ...write].some((one) => containsPath(one.named, cwd) || containsPath(one.real, cwd))) {
     throw new SkeinError(`The folder ${name} is to run in, ${cwd}, is not among what it may read`, { code: 'invalid' });
   }
-  const { network = false, childProcess = false } = grants;
+  const { childProcess = false } = grants;
+  const network = networkReach(options);
   const limits = { ...SANDBOX_LIMITS, ...options.limits };
   return { name, file, args, cwd, env: completeEnvironment(env), read, write, hidden, network, childProcess, limits };
+}
+
+function networkReach({ grants: { network = false } = {}, egress = {} }: SandboxOptions): NetworkReach {
+  if (network === true) return { type: 'anything' };
+  if (network === false || network.length === 0) return { type: 'nothing' };
+  return { type: 'hosts', grants: network.map(parseHostGrant), options: egress };
 }
 
 /** Whether a program is the one this process runs in. */

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import type { ResolveHost } from '../tools/address-policy.ts';
 
 /**
  * What holds foreign code. `namespaces`: bubblewrap on Linux, where the kernel shows it nothing that was not granted.
@@ -13,8 +14,11 @@ export interface SandboxGrants {
   readonly read?: readonly string[];
   /** Absolute files and folders it may also write. Each must exist. */
   readonly write?: readonly string[];
-  /** The network of this machine, loopback too. */
-  readonly network?: boolean;
+  /**
+   * True: the network of this machine, loopback too. A list: hosts as in `parseHostGrant` and no others, by a proxy that
+   * its environment names, in a network of its own; refused under `permissions`, which could not hold it to that.
+   */
+  readonly network?: boolean | readonly string[];
   /** Whether it may start processes, which are held as it is; refused under `permissions`, which could not hold them. */
   readonly childProcess?: boolean;
 }
@@ -48,8 +52,25 @@ export interface SandboxOptions {
   /** Files and folders no grant opens, but one for something inside them: the node's keys, data and configuration. */
   readonly hidden?: readonly string[];
   readonly limits?: Partial<SandboxLimits>;
+  readonly egress?: EgressOptions;
   /** Exactly this isolation; the strongest this machine has when absent. */
   readonly isolation?: Isolation;
+}
+
+/** For a program with a list of hosts. */
+export interface EgressOptions {
+  /** Where people grant it hosts, for messages; `allow.network` when absent. */
+  readonly listedIn?: string;
+  /** Told of each host and port that it was refused, once, in words that begin with those. */
+  readonly onRefused?: (message: string) => void;
+  /** Where names come from; the system's resolver by default. */
+  readonly resolveHost?: ResolveHost;
+}
+
+/** What a program with a list of hosts was refused of the network until now: how often, and the last in words. */
+export interface Refusals {
+  readonly count: number;
+  readonly last: string | undefined;
 }
 
 /** Why it ended: by itself, by `kill`, or because it went over a limit. */
@@ -69,6 +90,7 @@ export interface Sandboxed {
   readonly stderr: Readable;
   /** Resolves when it and all it started have ended; what it wrote may then still be read. Never rejects. */
   readonly closed: Promise<SandboxEnd>;
+  readonly refusals: Refusals;
   /** Ends it, with all it started, at once. */
   kill(): void;
 }

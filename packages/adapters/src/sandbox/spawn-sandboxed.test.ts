@@ -79,6 +79,17 @@ describe.each(ISOLATIONS)('under $isolation', ({ isolation, missing }) => {
   });
 });
 
+test.skipIf(noBubblewrap !== undefined)('what its environment says changes nothing that runs before it', async () => {
+  await using folder = await temporaryFolder();
+  const file = join(folder.path, 'first.cjs');
+  await writeFile(file, "console.log('loaded by', process.argv.length > 1 ? process.argv[1] : 'the program');");
+  const { output, errors } = await run('', {
+    env: { NODE_OPTIONS: `--require=${file}` },
+    grants: { read: [folder.path], network: ['127.0.0.1'] },
+  });
+  expect([output, errors]).toEqual(['loaded by the program\n', '']);
+});
+
 test('a program that is not JavaScript is refused where only its permissions would hold it', async () => {
   const error = await rejection(run('', { file: '/bin/sh', isolation: 'permissions' }));
   expect(error).toMatchObject({ code: 'unsupported', message: expect.stringContaining('bubblewrap') });

@@ -3,8 +3,10 @@ import { once } from 'node:events';
 import os from 'node:os';
 import { pipeline, Readable, Transform, Writable } from 'node:stream';
 import { SkeinError } from '@skein/protocol';
+import type { EgressProxy } from './egress/egress-proxy.ts';
+import { type BehindProxy, handOver } from './egress/hand-over.ts';
 import { OutputMeter } from './output-meter.ts';
-import type { Isolation, SandboxEnd, SandboxEndReason, Sandboxed, SandboxLimits } from './sandbox.ts';
+import type { Isolation, Refusals, SandboxEnd, SandboxEndReason, Sandboxed, SandboxLimits } from './sandbox.ts';
 import type { TaskGroup } from './task-group.ts';
 import { watchUsage } from './watch-usage.ts';
 
@@ -21,6 +23,8 @@ export interface HeldStart {
   readonly tree: boolean;
   /** For a program that starts the one that counts: told what it asks for on its descriptor, it says who that is. */
   readonly inner?: InnerStart;
+  /** For a program that runs behind a proxy, in whose place its forerunner is started. */
+  readonly behind?: BehindProxy;
 }
 
 /** The descriptors by which bubblewrap tells which process it made, takes its filter, and is told to go on. */
@@ -41,12 +45,15 @@ const MAX_INFO_BYTES = 4_096;
 
 /** @throws SkeinError `unavailable` when it does not start. */
 export async function startHeld(start: HeldStart): Promise<Sandboxed> {
-  const { name, inner } = start;
+  const { name, inner, behind } = start;
   const child = spawn(start.file, start.args, {
     cwd: start.cwd,
     env: start.env,
     detached: true,
-    stdio: Array.from({ length: inner === undefined ? 3 : 6 }, () => 'pipe' as const),
+    stdio: [
+      ...Array.from({ length: inner === undefined ? 3 : 6 }, () => 'pipe' as const),
+      ...(behind === undefined ? [] : ['ipc' as const]),
+    ],
   });
   const exited = once(child, 'exit');
   try {
@@ -60,6 +67,7 @@ export async function startHeld(start: HeldStart): Promise<Sandboxed> {
     throw new SkeinError(`${name} was started without its pipes`, { code: 'internal' });
   }
   lowerPriority(pid);
+  if (behind !== undefined) handOver(child, behind);
   // A pipe nobody reads any more is told of by its end.
   stdin.on('error', () => undefined);
   const innerPid = inner === undefined ? pid : await admitInner(child, inner);
@@ -83,6 +91,7 @@ class HeldProcess implements Sandboxed {
   /** The process with which all others end; undefined when it ended before it was known. */
   readonly #innerPid: number | undefined;
   readonly #watch: Disposable | undefined;
+  readonly #proxy: EgressProxy | undefined;
   #reason: SandboxEndReason | undefined;
   #ended = false;
   #killTimer: NodeJS.Timeout | undefined;
@@ -98,6 +107,7 @@ class HeldProcess implements Sandboxed {
     this.isolation = start.isolation;
     this.#pid = child.pid;
     this.#innerPid = innerPid;
+    this.#proxy = start.behind?.proxy;
     const meter = new OutputMeter({
       bytesPerSecond: limits.outputBytesPerSecond,
       monotonicMs: () => performance.now(),
@@ -114,6 +124,10 @@ class HeldProcess implements Sandboxed {
       () => this.#exited(null, null),
     );
     void this.closed.then(() => start.inner?.group?.remove());
+  }
+
+  get refusals(): Refusals {
+    return this.#proxy?.refusals ?? { count: 0, last: undefined };
   }
 
   kill(): void {
@@ -137,6 +151,7 @@ class HeldProcess implements Sandboxed {
     this.#ended = true;
     clearTimeout(this.#killTimer);
     this.#watch?.[Symbol.dispose]();
+    this.#proxy?.[Symbol.dispose]();
     // Proven: these are what Node emits with 'exit'.
     return { code: code as number | null, signal: signal as NodeJS.Signals | null, reason: this.#reason ?? 'ended' };
   }

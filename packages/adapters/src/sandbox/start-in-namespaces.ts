@@ -2,6 +2,8 @@ import { realpath } from 'node:fs/promises';
 import { SkeinError } from '@skein/protocol';
 import { findProgram, SYSTEM_PATH } from '../tools/find-program.ts';
 import { bubblewrapArguments, FILTER_FD, GO_FD, INFO_FD } from './bubblewrap.ts';
+import { EgressProxy } from './egress/egress-proxy.ts';
+import { type BehindProxy, FORERUNNER, FORERUNNER_COMMAND, proxyEnvironment } from './egress/hand-over.ts';
 import type { Sandboxed } from './sandbox.ts';
 import { heapArguments, isNode, limited, type SandboxPlan } from './sandbox-plan.ts';
 import { createSeccompFilter } from './seccomp.ts';
@@ -27,23 +29,40 @@ export async function startInNamespaces(plan: SandboxPlan): Promise<Sandboxed> {
       code: 'unsupported',
     });
   }
-  const program = { named: file, real: await realpath(file) };
-  const held = await bubblewrapArguments({ ...plan, read: [program, ...plan.read], cwd });
-  const command = await limited(plan, {
-    file: bubblewrap,
-    args: [...held, '--', file, ...(isNode(plan) ? heapArguments(plan) : []), ...plan.args],
-  });
+  const program = { file, args: [...(isNode(plan) ? heapArguments(plan) : []), ...plan.args], env: plan.env };
+  const behind = behindProxy(plan, program);
+  const files = behind === undefined ? [file] : [file, process.execPath, FORERUNNER];
+  const programs = await Promise.all(files.map(async (named) => ({ named, real: await realpath(named) })));
+  const read = [...programs, ...plan.read];
+  const held = await bubblewrapArguments({ ...plan, network: plan.network.type, read, cwd });
+  const first = behind === undefined ? [file, ...program.args] : FORERUNNER_COMMAND;
+  const command = await limited(plan, { file: bubblewrap, args: [...held, '--', ...first] });
   const group = childProcess ? await createTaskGroup(limits.maxProcesses * TASKS_PER_PROCESS) : undefined;
   const starting = startHeld({
     ...command,
     name,
     isolation: 'namespaces',
     cwd: '/',
-    env: plan.env,
+    // What it becomes is told its environment by itself, so that nothing in that changes what comes before.
+    env: behind === undefined ? plan.env : {},
     limits,
     tree: childProcess,
+    ...(behind === undefined ? {} : { behind }),
     inner: { infoFd: INFO_FD, filterFd: FILTER_FD, filter, goFd: GO_FD, group },
   });
   starting.catch(() => group?.remove());
   return starting;
+}
+
+/** The proxy for a program that may reach some hosts; undefined for one that needs none. */
+function behindProxy({ name, network }: SandboxPlan, { file, args, env }: Omit<BehindProxy, 'proxy'>): BehindProxy | undefined {
+  if (network.type !== 'hosts') return undefined;
+  const { listedIn = `allow.network of ${name}`, onRefused = () => undefined, resolveHost } = network.options;
+  const proxy = new EgressProxy({
+    grants: network.grants,
+    listedIn,
+    onRefused,
+    ...(resolveHost === undefined ? {} : { resolveHost }),
+  });
+  return { proxy, file, args, env: { ...env, ...proxyEnvironment() } };
 }

@@ -12,8 +12,8 @@ const KEEP = ['--pdeathsig', 'KILL', '--no-new-privs', '--'];
 
 /**
  * Starts JavaScript under Node's permission model.
- * @throws SkeinError `unsupported` for another program and where it may start processes, `unavailable` when it does not
- * start.
+ * @throws SkeinError `unsupported` for another program, where it may start processes and where it may reach only some
+ * hosts, `unavailable` when it does not start.
  */
 export async function startWithPermissions(plan: SandboxPlan): Promise<Sandboxed> {
   const { name, file, cwd, limits } = plan;
@@ -28,7 +28,14 @@ export async function startWithPermissions(plan: SandboxPlan): Promise<Sandboxed
       { code: 'unsupported' },
     );
   }
-  const args = [...heapArguments(plan), ...(await permissionArguments(plan)), ...plan.args];
+  if (plan.network.type === 'hosts') {
+    throw new SkeinError(
+      `${name} may reach only some hosts, to which only bubblewrap can hold it; it is missing here or does not work, and skein doctor says why. Install it (apt-get install bubblewrap), or write true in place of the list to let it reach anywhere`,
+      { code: 'unsupported' },
+    );
+  }
+  const network = plan.network.type === 'anything';
+  const args = [...heapArguments(plan), ...(await permissionArguments({ ...plan, network })), ...plan.args];
   const keeper = await findKeeper();
   const command = await limited(plan, keeper === undefined ? { file, args } : { file: keeper, args: [...KEEP, file, ...args] });
   return startHeld({ ...command, name, isolation: 'permissions', cwd: cwd ?? '/', env: plan.env, limits, tree: false });

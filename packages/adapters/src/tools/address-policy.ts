@@ -12,6 +12,8 @@ export interface AddressPolicyOptions {
   readonly resolveHost: ResolveHost;
   /** This machine's own addresses, public ones too: what listens there may trust it. */
   readonly ownAddresses: () => readonly string[];
+  /** Where people list such an address, for messages; `tools.http.allowPrivate` when absent. */
+  readonly listedIn?: string;
 }
 
 interface Exception {
@@ -54,7 +56,7 @@ export class AddressPolicy {
       if (isPublic(address) && !this.#isOwn(address)) continue;
       if (this.#exceptions.some((exception) => matches(exception, { host, port, address }))) continue;
       throw new SkeinError(
-        `${url.host} leads to ${address}, which is no public address; the node's owner lists it in tools.http.allowPrivate if it is meant`,
+        `${url.host} leads to ${address}, which is no public address; the node's owner lists it in ${this.#options.listedIn ?? 'tools.http.allowPrivate'} if it is meant`,
         { code: 'denied' },
       );
     }

@@ -1,13 +1,11 @@
 import type { LookupAddress } from 'node:dns';
-import { lookup } from 'node:dns/promises';
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
-import type { LookupFunction } from 'node:net';
-import os from 'node:os';
 import { Scope } from '@skein/agent';
 import { abortReason, SkeinError } from '@skein/protocol';
 import { AddressPolicy, type ResolveHost } from './address-policy.ts';
 import { type Body, type ContentType, parseContentType, readBody } from './http-body.ts';
+import { ownAddresses, pinned, resolveBySystem } from './resolve-host.ts';
 
 export interface HttpFetchOptions {
   /** Addresses, ranges and host names that may be reached although they are not public; `host:port` narrows one. */
@@ -108,15 +106,6 @@ async function request(url: URL, addresses: readonly LookupAddress[], signal: Ab
   });
 }
 
-/** Answers every lookup with the addresses that were checked. */
-function pinned(addresses: readonly LookupAddress[]): LookupFunction {
-  return (_host, { all }, callback) => {
-    const [first] = addresses;
-    if (all) callback(null, [...addresses]);
-    else callback(null, first?.address ?? '', first?.family);
-  };
-}
-
 function parseUrl(text: string, base?: URL): URL {
   const absolute = base !== undefined || /^[a-z][a-z0-9+.-]*:(?!\d)/i.test(text) ? text : `https://${text}`;
   const url = URL.parse(absolute, base?.href);
@@ -142,12 +131,4 @@ function requestError(
   if (error instanceof SkeinError) return error;
   const code = error instanceof Error && 'code' in error ? ` (${String(error.code)})` : '';
   return new SkeinError(`${url} cannot be reached${code}`, { code: 'unavailable', cause: error });
-}
-
-async function resolveBySystem(host: string): Promise<LookupAddress[]> {
-  return lookup(host, { all: true, verbatim: true });
-}
-
-function ownAddresses(): string[] {
-  return Object.values(os.networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address));
 }

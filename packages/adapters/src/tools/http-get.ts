@@ -20,6 +20,7 @@ export function createHttpGet(options: HttpFetchOptions = {}): Tool {
     input: z.object({ url: pageUrl }),
     effect: 'read',
     untrusted: true,
+    openWorld: true,
     examples: httpGetExamples,
     async run({ url }, { signal }) {
       const startedAt = performance.now();

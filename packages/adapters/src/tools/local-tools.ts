@@ -86,17 +86,51 @@ export const toolsConfig = z.strictObject({
     .describe('What scrape gives of a page.'),
   databases: databasesConfig
     .default({})
-    .describe('Databases that db_query and db_schema work in, by name: "shop": { "url": "sqlite:./shop.db" }.'),
+    .describe('Databases that db_query and db_schema work in, by name.')
+    .meta({
+      example: {
+        shop: { url: 'sqlite:./shop.db', write: false },
+        stock: { url: 'postgres://reader@db.example.org:5432/stock', passwordEnv: 'STOCK_PASSWORD', maxRows: 200 },
+      },
+    }),
   plugins: pluginsConfig
     .default([])
     .describe(
-      'Plug-ins besides those in the data directory, and what one of either may do: "./dice.ts", or { "path": "./mail.ts", "allow": { "network": true } }.',
-    ),
+      'Plug-ins besides those in the data directory, and what one of either may do; "network" is a list of hosts, or true for anywhere.',
+    )
+    .meta({
+      example: [
+        './dice.ts',
+        {
+          path: './mail.ts',
+          allow: {
+            network: ['mail.example.com', '*.example.org:8443'],
+            read: ['./templates'],
+            write: ['./outbox'],
+            env: ['MAIL_TOKEN'],
+            childProcess: false,
+          },
+        },
+      ],
+    }),
   mcp: mcpConfig
     .default({})
-    .describe(
-      'Servers of MCP, by the name that their tools begin with: "files": { "command": ["mcp-files", "."] }, or { "url": … }.',
-    ),
+    .describe('Servers of MCP, by the name that their tools begin with: a program to start, or an address.')
+    .meta({
+      example: {
+        files: {
+          command: ['mcp-files', '.'],
+          env: { MODE: 'quiet' },
+          passEnv: ['FILES_TOKEN'],
+          cwd: './files',
+          allow: { network: ['files.example.org'], read: ['./files'], write: [], childProcess: false },
+          tools: ['search', 'read'],
+          trustHints: false,
+          timeoutMs: 60_000,
+        },
+        calendar: { url: 'https://mcp.example.org/mcp', headersEnv: { Authorization: 'CALENDAR_TOKEN' } },
+      },
+    }),
 });
 export type ToolsConfig = z.infer<typeof toolsConfig>;
 

@@ -35,8 +35,8 @@ describe('a plug-in', () => {
   });
 
   test.each([
-    ['does not parse', 'export const x = {', /x\.mjs does not load: /],
-    ['throws', 'throw new Error("no database")', /x\.mjs does not load: no database/],
+    ['does not parse', 'const n = 1;\nexport const x = {', /x\.mjs does not load: .*\(x\.mjs:2\)/],
+    ['throws', '\n\nthrow new Error("no database")', /x\.mjs does not load: no database \(x\.mjs:3\)/],
     ['imports what is not there', 'import "no-such-package"; export {};', /x\.mjs does not load: .*no-such-package/],
     ['exports nothing', 'const x = 1;', /exports no tool \(nothing at all\)/],
     ['exports no tool', 'export const x = 1;', /exports no tool \(x\)/],
@@ -54,6 +54,12 @@ describe('a plug-in', () => {
     expect(error.code).toBe('invalid');
     expect(error.message).toMatch(message);
     expect(error.message).toContain(join(folder.path, 'x.mjs'));
+  });
+
+  test('that does not parse as TypeScript is an error naming the line', async () => {
+    await using folder = await folderWith({ 'x.ts': 'const n: number = 1;\nexport const x = { a: 1 b: 2 };\n' });
+    const error = await rejection(loadToolPlugins([folder.path]));
+    expect(error.message).toMatch(/x\.ts does not load: Expected .* \(x\.ts:2\)$/);
   });
 
   test('with a name that is taken is a conflict naming both', async () => {

@@ -1,8 +1,8 @@
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Tool } from '@skein/agent';
 import { SkeinError } from '@skein/protocol';
+import { programBeside } from '../sandbox/program-beside.ts';
 import type { Isolation } from '../sandbox/sandbox.ts';
 import { spawnSandboxed } from '../sandbox/spawn-sandboxed.ts';
 import { importedPackages, programPaths } from './plugins/packages.ts';
@@ -20,8 +20,17 @@ export interface ToolPluginsOptions {
   readonly isolation?: Isolation;
   /** Told of each failure of a plug-in that was loaded. */
   readonly onCrash?: (crash: PluginCrash) => void;
+  /** Told of each host that a plug-in with a list of them was refused, once. */
+  readonly onRefused?: (refusal: PluginRefusal) => void;
   /** Between 0 and 1. */
   readonly random?: () => number;
+}
+
+/** A host that a plug-in wanted to reach and was not granted. */
+export interface PluginRefusal {
+  readonly file: string;
+  /** Which, and how it would be granted. */
+  readonly problem: string;
 }
 
 /** The tools of plug-ins. Dispose it to end their processes. */
@@ -57,6 +66,7 @@ function createPlugin(file: string, allow: PluginConfig['allow'], options: ToolP
   return new Plugin({
     file,
     spawn: (digest) => spawnPlugin(file, digest, { allow, options }),
+    lacks: { network: allow.network === false, files: allow.read.length + allow.write.length === 0 },
     onCrash: options.onCrash ?? (() => undefined),
     monotonicMs: () => performance.now(),
     random: options.random ?? Math.random,
@@ -74,12 +84,16 @@ async function spawnPlugin(
   return await spawnSandboxed({
     name: `The plug-in ${file}`,
     file: process.execPath,
-    args: [...conditions(), programFile(), file, digest],
+    args: [...conditions(), programBeside(import.meta.url, 'plugins/plugin-process'), file, digest],
     cwd: folder,
     env: pickEnvironment(file, allow.env, options.environment ?? {}),
     grants: { read: [folder, file, ...packages, ...program, ...allow.read], write, network, childProcess },
     hidden: options.hidden ?? [],
     limits: PLUGIN_LIMITS,
+    egress: {
+      listedIn: `allow.network of the plug-in ${file} in tools.plugins`,
+      onRefused: (problem) => options.onRefused?.({ file, problem }),
+    },
     ...(options.isolation === undefined ? {} : { isolation: options.isolation }),
   });
 }
@@ -87,13 +101,6 @@ async function spawnPlugin(
 /** As source this runs from packages that are found by a condition; built, by none. */
 function conditions(): readonly string[] {
   return import.meta.url.endsWith('.ts') ? ['--conditions=skein-source'] : [];
-}
-
-/** The program beside this file, as source or built. */
-function programFile(): string {
-  return fileURLToPath(
-    new URL(import.meta.url.endsWith('.ts') ? './plugins/plugin-process.ts' : './plugins/plugin-process.js', import.meta.url),
-  );
 }
 
 function pickEnvironment(
@@ -171,6 +178,7 @@ async function filesAt(path: string): Promise<string[]> {
   return names.sort().map((name) => join(path, name));
 }
 
-function isPluginName(name: string): boolean {
+/** Whether a file of this name in a folder of plug-ins is taken for one. */
+export function isPluginName(name: string): boolean {
   return /\.(ts|mjs)$/.test(name) && !name.endsWith('.d.ts');
 }

@@ -30,6 +30,8 @@ export interface BrainRequest {
   readonly system: string;
   readonly messages: readonly Message[];
   readonly tools: readonly OfferedTool[];
+  /** The labels of the connected peers, whether they share tools or not. */
+  readonly peers?: readonly string[];
 }
 
 export interface Usage {

@@ -100,8 +100,8 @@ describe('the memory tools', () => {
       facts: [{ id: 'id-1', text: 'Ana prefers tea', author: 'me', trusted: true, at: new Date(1_000 + 1).toISOString() }],
     });
     expect(await net.run(search, { query: '' })).toMatchObject({ facts: [{ id: 'id-1' }] });
-    expect(await net.run(forget, { id: 'id-1' })).toEqual({ forgotten: true });
-    expect(await net.run(forget, { id: 'id-1' })).toEqual({ forgotten: false });
+    expect(await net.run(forget, { id: 'id-1' })).toMatchObject({ forgotten: true, facts: [{ text: 'Ana prefers tea' }] });
+    expect(await net.run(forget, { id: 'id-1' })).toEqual({ forgotten: false, message: 'I remember nothing like that.' });
   });
 
   test('keep what a peer writes under its proven id, never trusted', async () => {

@@ -12,6 +12,8 @@ export type { Fact, FactDraft } from './fact.ts';
 const ADOPT_AT_ONCE = 256;
 /** Versions one operation takes the place of. */
 const REMOVES_MAX = 64;
+/** Characters of an id's beginning that stand for it. */
+const LEAST_OF_ID = 4;
 
 export interface MemoryLimits {
   readonly maxFacts: number;
@@ -109,9 +111,32 @@ export class MemoryStore {
    * two places at once, all versions.
    */
   search(text: string, options?: { readonly limit?: number }): readonly Fact[] {
-    const query = fullTextQuery(text);
+    return this.#matching(fullTextQuery(text), boundOf(options?.limit));
+  }
+
+  /** Facts that have all of the words (from their beginning), the best first and each text once. */
+  searchAll(text: string, options?: { readonly limit?: number }): readonly Fact[] {
+    // Its words are quoted and hold no space, so what stands between them is the operator.
+    return this.#matching(fullTextQuery(text)?.replaceAll(' OR ', ' AND '), boundOf(options?.limit));
+  }
+
+  /** The fact with this id, else those whose id begins so, one version of each. Of fewer than 4 characters, only the exact one. */
+  withId(beginning: string, options?: { readonly limit?: number }): readonly Fact[] {
+    const [exact] = versionsOf(this.#database, beginning);
+    if (exact !== undefined) return [exact.fact];
+    if (beginning.length < LEAST_OF_ID) return [];
+    const found = this.#database.all(
+      `SELECT facts.* FROM facts WHERE fact_id >= ? AND fact_id < ? AND forgotten_at_ms IS NULL
+       GROUP BY fact_id ORDER BY fact_id LIMIT ?`,
+      beginning,
+      `${beginning}\u{10FFFF}`,
+      boundOf(options?.limit),
+    );
+    return found.map((row) => factRowOf(row).fact);
+  }
+
+  #matching(query: string | undefined, limit: number): readonly Fact[] {
     if (query === undefined) return [];
-    const limit = boundOf(options?.limit);
     const found = this.#database.all(
       `SELECT facts.* FROM fact_search JOIN facts ON facts.id = fact_search.rowid
        WHERE fact_search MATCH ? AND facts.forgotten_at_ms IS NULL ORDER BY rank LIMIT ?`,

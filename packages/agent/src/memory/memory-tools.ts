@@ -1,17 +1,12 @@
-import type { Json } from '@skein/protocol';
 import { z } from 'zod';
-import { formatAsData } from '../taint.ts';
 import { defineTool, type Tool, type ToolContext } from '../tool/tool.ts';
 import { type Fact, OWN_AUTHOR } from './fact.ts';
+import { type AuthorLabel, describeFact } from './fact-view.ts';
+import { createForgetTool } from './forget-tool.ts';
 import type { MemoryStore } from './memory-store.ts';
-import { type MergedFact, mergeFindings, type PeerFindings, type SearchPeers } from './peer-search.ts';
+import { mergeFindings, type PeerFindings, type SearchPeers } from './peer-search.ts';
 
-/** What is known of a fact's author besides its id. */
-export interface AuthorLabel {
-  readonly name: string;
-  /** Its trust was taken back: what it wrote before stays, marked. */
-  readonly revoked: boolean;
-}
+export type { AuthorLabel } from './fact-view.ts';
 
 export interface MemoryToolsParts {
   readonly memory: MemoryStore;
@@ -27,7 +22,7 @@ const NOBODY_ASKED: PeerFindings = { facts: [], silent: [] };
 
 /** `memory_write`, `memory_search` and `memory_forget` over a store. */
 export function createMemoryTools(parts: MemoryToolsParts): readonly Tool[] {
-  return [writeTool(parts), searchTool(parts), forgetTool(parts.memory)];
+  return [writeTool(parts), searchTool(parts), createForgetTool(parts)];
 }
 
 function writeTool({ memory, onWritten }: MemoryToolsParts): Tool {
@@ -70,7 +65,12 @@ function searchTool({ memory, searchPeers, authorLabel }: MemoryToolsParts): Too
     examples: [
       { say: 'what do you remember about {query}', input: { query: '{query}' } },
       { say: 'what do you know about {query}', input: { query: '{query}' } },
+      { say: 'do you remember {query}', input: { query: '{query}' } },
+      { say: 'do you remember anything about {query}', input: { query: '{query}' } },
+      { say: 'do you know anything about {query}', input: { query: '{query}' } },
+      { say: 'what did I tell you about {query}', input: { query: '{query}' } },
       { say: 'what do you remember', input: { query: '' } },
+      { say: 'list what you remember', input: { query: '' } },
     ],
     async run(input, context) {
       const limit = input.limit ?? 10;
@@ -90,43 +90,8 @@ function searchTool({ memory, searchPeers, authorLabel }: MemoryToolsParts): Too
   });
 }
 
-function forgetTool(memory: MemoryStore): Tool {
-  return defineTool({
-    name: 'memory_forget',
-    description: 'Erases one remembered fact by the id that memory_search gave, here and at the peers that share memory.',
-    input: z.object({ id: z.string().min(1).max(100) }),
-    effect: 'idempotent',
-    examples: [{ say: 'forget the fact {id}', input: { id: '{id}' } }],
-    async run(input) {
-      return { forgotten: await memory.forget(input.id) };
-    },
-  });
-}
-
 function sourceOf(context: ToolContext): string {
   if (context.caller !== undefined) return `written by peer ${context.caller}`;
   if (context.turn === undefined) return 'written by hand';
   return context.turn.tainted ? 'written after reading text from outside' : 'said in a conversation';
-}
-
-function describeFact({ fact, peer }: MergedFact, label: AuthorLabel | undefined): Record<string, Json> {
-  const source = fact.trusted ? fact.source : plainWords(fact.source);
-  return {
-    id: plainWords(fact.id),
-    text: fact.trusted ? fact.text : formatAsData(`${fact.author}: ${fact.source}`, fact.text),
-    tags: fact.trusted ? fact.tags : fact.tags.map(plainWords),
-    author: fact.author,
-    ...(label === undefined ? {} : { authorName: label.name }),
-    ...(label?.revoked === true ? { authorRevoked: true } : {}),
-    source,
-    trusted: fact.trusted,
-    at: new Date(fact.atMs).toISOString(),
-    ...(fact.concurrent === true ? { concurrent: true } : {}),
-    ...(peer === undefined ? {} : { foundAt: peer }),
-  };
-}
-
-/** What an untrusted author chose and that stands outside the marks of data: nothing of it can look like a mark. */
-function plainWords(text: string): string {
-  return text.replace(/[^\p{L}\p{N} ._~/:@+-]/gu, '_');
 }

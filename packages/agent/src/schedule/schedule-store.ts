@@ -111,6 +111,15 @@ export class ScheduleStore {
     });
   }
 
+  /** The latest run that somebody claimed, as far as this node knows. */
+  lastClaim(schedule: string): { readonly dueMs: number; readonly owner: PeerId } | undefined {
+    const row = this.#database.get(
+      "SELECT due_ms, owner FROM schedule_runs WHERE schedule = ? AND state <> 'dropped' ORDER BY due_ms DESC LIMIT 1",
+      schedule,
+    );
+    return row === undefined ? undefined : { dueMs: integerOf(row, 'due_ms'), owner: parsePeerId(textOf(row, 'owner')) };
+  }
+
   /** The runs this node has claimed and not finished, the latest first. */
   open(schedule: string, owner: PeerId): readonly number[] {
     return this.#database

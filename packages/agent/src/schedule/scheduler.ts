@@ -37,6 +37,8 @@ export interface ScheduleInfo {
   /** The last run that began on this node. */
   readonly lastDueMs: number | null;
   readonly lastTask: string | null;
+  /** The last run that a node took on as its own, as far as this one knows: it alone begins it, and tells nobody how it went. */
+  readonly lastClaim: { readonly dueMs: number; readonly owner: PeerId } | null;
   /** Whether this node would run it now. */
   readonly runsHere: boolean;
 }
@@ -118,6 +120,7 @@ export class Scheduler {
         nextDueMs: times.next(Math.max(clock.now(), row?.passedMs ?? 0)) ?? null,
         lastDueMs: row?.lastDueMs ?? null,
         lastTask: row?.lastTask ?? null,
+        lastClaim: store.lastClaim(id) ?? null,
         runsHere: this.#mayBegin(),
       };
     });

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto';
 import { integerOf, type Writer } from '@skein/engine';
 import { type ConversationEntry, type PeerId, SkeinError, type TaskOutcome } from '@skein/protocol';
+import { parseSessionId } from '../session/session-store.ts';
 import { failedOutcome, isFinal, type TaskDraft } from './task.ts';
 import { ENDED } from './task-counts.ts';
 import {
@@ -29,6 +30,26 @@ export interface Accepted {
   /** It is one more that is open, one more that is known. */
   readonly open: boolean;
   readonly known: boolean;
+}
+
+/** Whether a task can be taken in as it is. @throws SkeinError `invalid`, `deadline-exceeded`, `too-large`. */
+export function checkDraft(
+  draft: TaskDraft,
+  { self, maxRequestChars }: { readonly self: PeerId; readonly maxRequestChars: number },
+): void {
+  if (draft.text.trim() === '') throw new SkeinError('There is nothing to do: the text is empty', { code: 'invalid' });
+  if (draft.origin === self) parseSessionId(draft.session);
+  if (draft.path[0] !== draft.origin) {
+    throw new SkeinError('The path of a task begins with its origin', { code: 'invalid' });
+  }
+  if (!(draft.remainingMs > 0)) {
+    throw new SkeinError('The time of the task has run out already', { code: 'deadline-exceeded' });
+  }
+  const chars = JSON.stringify([draft.text, draft.history, draft.steps]).length;
+  if (chars <= maxRequestChars) return;
+  throw new SkeinError(`A task of ${chars} characters with its conversation is over the ${maxRequestChars} taken`, {
+    code: 'too-large',
+  });
 }
 
 /** Takes a task in, in one write. @throws SkeinError `conflict`. */

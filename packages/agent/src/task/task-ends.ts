@@ -1,5 +1,5 @@
 import { SkeinError, type TaskOutcome } from '@skein/protocol';
-import { failedOutcome, isFinal, type TaskClock, type TaskInfo, type TaskRef } from './task.ts';
+import { failedOutcome, isFinal, type TaskClock, type TaskInfo, type TaskRef, type WatchedEvent } from './task.ts';
 import { TaskFeed } from './task-feed.ts';
 import type { Fence, TaskJournal } from './task-journal.ts';
 import { keyOf } from './task-queue.ts';
@@ -38,6 +38,40 @@ export class TaskEnds {
     else if (this.#stopped !== undefined) feed.fail(this.#stopped);
     else this.#feeds.set(key, feed);
     return feed;
+  }
+
+  /** For `TaskRunner.watch`. */
+  async *watch(
+    ref: TaskRef,
+    { after = 0, signal }: { readonly after?: number; readonly signal: AbortSignal },
+  ): AsyncGenerator<WatchedEvent, TaskOutcome, void> {
+    const feed = this.feedOf(ref);
+    let at = after;
+    for (;;) {
+      if (at + 1 < feed.floor) {
+        for (const { seq, event } of this.#parts.journal.steps(ref, { after: at })) {
+          if (seq >= feed.floor) break;
+          at = seq;
+          yield { seq, event };
+        }
+      }
+      const live = feed.next(at);
+      if (live !== undefined) {
+        at = live.seq;
+        yield live;
+      } else if (feed.outcome !== undefined) {
+        return feed.outcome;
+      } else {
+        await feed.changed(signal);
+      }
+    }
+  }
+
+  /** For `TaskRunner.outcome`. */
+  async outcome(ref: TaskRef, { signal }: { readonly signal: AbortSignal }): Promise<TaskOutcome> {
+    const feed = this.feedOf(ref);
+    while (feed.outcome === undefined) await feed.changed(signal);
+    return feed.outcome;
   }
 
   /** @throws SkeinError `not-found`. */

@@ -1,25 +1,23 @@
-import { type Database, integerOf, textOf, type Writer } from '@skein/engine';
+import type { Database, Writer } from '@skein/engine';
 import {
   type ConversationEntry,
   type PeerId,
-  parsePeerId,
   SkeinError,
   shortPeerId,
   type TaskEvent,
   type TaskOutcome,
-  type TaskState,
 } from '@skein/protocol';
-import { conversationEntryOf } from '../session/session-entry.ts';
-import { parseSessionId, type SessionStore } from '../session/session-store.ts';
+import type { SessionStore } from '../session/session-store.ts';
 import { isFinal, type Task, type TaskDraft, type TaskInfo, type TaskOwner, type TaskRef, type TaskStep } from './task.ts';
-import { acceptTask, forgottenOutcome, pruneTasks, retryTask, senderOf } from './task-changes.ts';
-import { ENDED, OPEN, TaskCounts } from './task-counts.ts';
+import { acceptTask, checkDraft, forgottenOutcome, pruneTasks, retryTask, senderOf } from './task-changes.ts';
+import { TaskConversations } from './task-conversations.ts';
+import { TaskCounts } from './task-counts.ts';
 import { TASK_LIMITS, type TaskLimits } from './task-limits.ts';
+import { findHandedOver, findOpen, findOpenIn, findRows, sumTokens, type TaskFilter } from './task-queries.ts';
 import {
   findRow,
   infoOf,
   insertStep,
-  parseTaskRow,
   putText,
   readSteps,
   readTexts,
@@ -27,7 +25,7 @@ import {
   type TaskTexts,
   updateRow,
 } from './task-rows.ts';
-import { answerIn, entriesOf, newestEntries, openIntents, wholeEntries } from './task-steps.ts';
+import { entriesOf, openIntents } from './task-steps.ts';
 
 /** The events of each run of a task are numbered from here on: more than one run can tell. */
 const EVENTS_PER_RUN = 2 ** 32;
@@ -77,19 +75,20 @@ export interface RecoveredTask {
 export class TaskJournal {
   readonly self: PeerId;
   readonly #database: Database;
-  readonly #sessions: SessionStore | undefined;
   readonly #now: () => number;
   readonly limits: TaskLimits;
   readonly #counts: TaskCounts;
+  readonly #conversations: TaskConversations;
   #ends = 0;
 
   constructor(parts: TaskJournalParts) {
     this.self = parts.self;
     this.#database = parts.database;
-    this.#sessions = parts.sessions;
     this.#now = parts.now;
     this.limits = { ...TASK_LIMITS, ...parts.limits };
-    this.#counts = new TaskCounts({ database: parts.database, self: parts.self, limits: this.limits });
+    const { database, self, sessions } = parts;
+    this.#counts = new TaskCounts({ database, self, limits: this.limits });
+    this.#conversations = new TaskConversations({ database, self, sessions, limits: this.limits });
   }
 
   /**
@@ -99,7 +98,7 @@ export class TaskJournal {
    * `too-large`, `deadline-exceeded`, and what `Database.write` raises.
    */
   async submit(draft: TaskDraft): Promise<{ readonly task: TaskInfo; readonly duplicate: boolean }> {
-    this.#check(draft);
+    checkDraft(draft, { self: this.self, maxRequestChars: this.limits.maxRequestChars });
     const known = findRow(this.#database, draft);
     const mayOpen = known === undefined || draft.attempt > known.attempt;
     using place = mayOpen ? this.#counts.reserve(senderOf(draft), { isNew: known === undefined }) : undefined;
@@ -118,7 +117,7 @@ export class TaskJournal {
     info: TaskInfo,
     { owner, next = false }: { readonly owner: TaskOwner; readonly next?: boolean },
   ): Promise<BegunTask> {
-    const opening = this.#opening(info);
+    const opening = this.#conversations.opening(info);
     const nowMs = this.#now();
     const row = await this.#database.write((writer) => {
       const current = this.#openRow(writer, info);
@@ -166,7 +165,7 @@ export class TaskJournal {
       const ended = updateRow(writer, current, {
         state: outcome.state,
         tokens: Math.max(outcome.tokens, tokens),
-        settledSeq: settle ? this.#settle(writer, current, outcome) : current.settledSeq,
+        settledSeq: settle ? this.#conversations.settle(writer, current, outcome) : current.settledSeq,
         updatedAtMs: nowMs,
       });
       return { row: ended, forgotten: prune ? pruneTasks(writer, { nowMs, maxEnded, maxEndedAgeMs }) : 0 };
@@ -214,8 +213,8 @@ export class TaskJournal {
 
   /** The latest task of this id that this node handed over, whatever it said of its origin. @throws SkeinError `corrupt`. */
   handedOver(sender: PeerId, id: string): TaskInfo | undefined {
-    const row = this.#database.get('SELECT * FROM tasks WHERE sender = ? AND id = ? ORDER BY num DESC LIMIT 1', sender, id);
-    return row === undefined ? undefined : infoOf(parseTaskRow(row));
+    const row = findHandedOver(this.#database, sender, id);
+    return row === undefined ? undefined : infoOf(row);
   }
 
   /** Its durable events after a number, in order. @throws SkeinError `corrupt`. */
@@ -225,35 +224,18 @@ export class TaskJournal {
   }
 
   /** Tasks, the latest accepted first; `id` may be the beginning of one, whatever its origin. */
-  list(
-    filter: {
-      readonly state?: TaskState;
-      readonly origin?: PeerId;
-      /** Who handed it over. */
-      readonly sender?: PeerId;
-      readonly session?: string;
-      readonly id?: string;
-      readonly limit?: number;
-    } = {},
-  ): readonly TaskInfo[] {
-    const { state = null, origin = null, sender = null, session = null, id = null } = filter;
-    const rows = this.#database.all(
-      `SELECT * FROM tasks WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR origin = ?2)
-       AND (?3 IS NULL OR session = ?3) AND (?4 IS NULL OR substr(id, 1, length(?4)) = ?4)
-       AND (?5 IS NULL OR sender = ?5) ORDER BY num DESC LIMIT ?6`,
-      state,
-      origin,
-      session,
-      id,
-      sender,
-      filter.limit ?? 100,
-    );
-    return rows.map((row) => infoOf(parseTaskRow(row)));
+  list(filter: TaskFilter = {}): readonly TaskInfo[] {
+    return findRows(this.#database, filter).map(infoOf);
+  }
+
+  /** This node's own open tasks in one of its conversations, the oldest first, up to 100. @throws SkeinError `corrupt`. */
+  openIn(session: string): readonly TaskInfo[] {
+    return findOpenIn(this.#database, session, { origin: this.self, limit: 100 }).map(infoOf);
   }
 
   /** Every open task, the oldest first, as the process before this one left it. To be called once, before any begins. */
   async recover(): Promise<readonly RecoveredTask[]> {
-    const rows = this.#database.all(`SELECT * FROM tasks WHERE ${OPEN} ORDER BY num`).map(parseTaskRow);
+    const rows = findOpen(this.#database);
     const crashesOf = (row: TaskRow) => row.crashes + (row.state === 'running' ? 1 : 0);
     await this.#database.write((writer) => {
       for (const row of rows) if (row.state === 'running') updateRow(writer, row, { crashes: crashesOf(row) });
@@ -268,61 +250,7 @@ export class TaskJournal {
 
   /** Tokens used since a time for tasks that each node handed over. */
   tokensSince(atMs: number): ReadonlyMap<PeerId, number> {
-    const rows = this.#database.all(
-      `SELECT sender, sum(used) AS used FROM (
-         SELECT sender, tokens AS used FROM tasks WHERE updated_at_ms >= ?1 AND owner = 'me' AND ${ENDED} UNION ALL
-         SELECT sender, task_steps.tokens FROM tasks JOIN task_steps ON task = num WHERE at_ms >= ?1 AND ${OPEN}
-       ) GROUP BY sender`,
-      atMs,
-    );
-    return new Map(rows.map((row) => [parsePeerId(textOf(row, 'sender')), integerOf(row, 'used')]));
-  }
-
-  #check(draft: TaskDraft): void {
-    if (draft.text.trim() === '') throw new SkeinError('There is nothing to do: the text is empty', { code: 'invalid' });
-    if (draft.origin === this.self) parseSessionId(draft.session);
-    if (draft.path[0] !== draft.origin) {
-      throw new SkeinError('The path of a task begins with its origin', { code: 'invalid' });
-    }
-    if (!(draft.remainingMs > 0)) {
-      throw new SkeinError('The time of the task has run out already', { code: 'deadline-exceeded' });
-    }
-    const { maxRequestChars } = this.limits;
-    const chars = JSON.stringify([draft.text, draft.history, draft.steps]).length;
-    if (chars <= maxRequestChars) return;
-    throw new SkeinError(`A task of ${chars} characters with its conversation is over the ${maxRequestChars} taken`, {
-      code: 'too-large',
-    });
-  }
-
-  /** What the first run of an own task writes: its history as it is now, and its text into the conversation. */
-  #opening(info: TaskInfo): ((writer: Writer, num: number) => void) | undefined {
-    const { maxHistoryChars: maxChars, maxHistoryEntries } = this.limits;
-    const sessions = this.#sessions;
-    const row = findRow(this.#database, info);
-    if (sessions === undefined || info.origin !== this.self || row === undefined || row.runs > 0) return undefined;
-    const { text = '', source } = readTexts(this.#database, row.num).request ?? {};
-    const history = newestEntries(sessions.read(info.session, { maxChars }).map(conversationEntryOf), maxHistoryEntries);
-    const asked = { message: { role: 'user', text }, tainted: source !== undefined } as const;
-    const append = sessions.appending(info.session, [asked]);
-    return (writer, num) => {
-      if (history.length > 0) putText(writer, num, 'history', [...history]);
-      append(writer);
-    };
-  }
-
-  /** What was done since the last time, whole steps only, into the conversation. Up to which event that is then. */
-  #settle(writer: Writer, row: TaskRow, outcome: TaskOutcome): number {
-    if (this.#sessions === undefined || row.origin !== this.self || row.runs === 0) return row.settledSeq;
-    const steps = readSteps(writer, row.num, row.settledSeq);
-    const entries: ConversationEntry[] = [...wholeEntries(entriesOf(steps))];
-    const { state, text } = outcome;
-    // An executor may tell its answer only in the end.
-    if (state === 'done' && text !== undefined && answerIn(entries) !== text) {
-      entries.push({ message: { role: 'assistant', text, toolCalls: [] }, tainted: row.owner !== 'me' });
-    }
-    if (entries.length > 0) this.#sessions.appending(row.session, entries)(writer);
-    return steps.at(-1)?.seq ?? row.settledSeq;
+    return sumTokens(this.#database, atMs);
   }
 
   #row(writer: Writer, ref: TaskRef): TaskRow {

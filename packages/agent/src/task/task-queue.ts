@@ -36,8 +36,8 @@ interface Sender {
 }
 
 /**
- * The tasks that wait, in the order they are to be taken. First the sender with the fewest running, then the one of which
- * fewer were taken, so nobody who hands over many keeps the others waiting; of one sender, the higher priority, where
+ * The tasks that wait, in the order they are to be taken. First the senders that have a place, of those the one with the
+ * fewest running, then the one of which fewer were taken, so nobody who hands over many keeps the others waiting; of one sender, the higher priority, where
  * waiting raises it; then the older. Of one conversation, one at a time, in order.
  */
 export class TaskQueue {
@@ -88,13 +88,14 @@ export class TaskQueue {
   }
 
   /** The one to take next, of those not to be skipped; it stays here. */
-  next(skip: ReadonlySet<string>, nowMs: number): QueuedTask | undefined {
+  next(skip: ReadonlySet<string>, nowMs: number, hasPlace: (sender: PeerId) => boolean = () => true): QueuedTask | undefined {
     let best: { readonly task: QueuedTask; readonly order: readonly number[] } | undefined;
-    for (const sender of this.#senders.values()) {
+    for (const [id, sender] of this.#senders) {
+      const later = hasPlace(id) ? 0 : 1;
       for (const ready of Object.values(sender.ready)) {
         const task = ready.find(({ key }) => !skip.has(key));
         if (task === undefined) continue;
-        const order = [sender.running, sender.served, rankOf(task, nowMs), task.place];
+        const order = [later, sender.running, sender.served, rankOf(task, nowMs), task.place];
         if (best === undefined || before(order, best.order)) best = { task, order };
       }
     }

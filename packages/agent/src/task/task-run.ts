@@ -155,7 +155,11 @@ export class TaskRun {
     // Whoever told it hears of the failure; those after it go on, or fail for the same reason.
     this.#told = told.catch(() => undefined);
     await told;
-    if (event.type === 'intent') await this.#announce(event);
+    if (event.type !== 'intent') return;
+    await this.#announce(event);
+    // Only now it begins: one that was not let begin has an end that everybody knows.
+    if (this.#scope.signal.aborted) throw abortReason(this.#scope.signal);
+    this.#open.set(event.id, event.name);
   }
 
   async #tell(event: TaskEvent): Promise<void> {
@@ -170,7 +174,6 @@ export class TaskRun {
       await journal.step(this.#begun.fence, { seq, event, tokens });
       this.#unkept -= tokens;
     }
-    if (event.type === 'intent') this.#open.set(event.id, event.name);
     if (event.type === 'step') this.#closeCalls(event.entries);
     if (event.type === 'confirm-request') this.#ask(event.id);
     feed.push({ seq, event });
@@ -184,13 +187,7 @@ export class TaskRun {
   async #announce(call: { readonly id: string; readonly name: string }): Promise<void> {
     const task = this.#begun?.task;
     if (task === undefined || task.origin === this.#parts.journal.self) return;
-    try {
-      await untilAborted(this.#parts.announce(task, call, this.#scope.signal), this.#scope.signal);
-    } catch (thrown) {
-      // It was not begun, so there is nothing that nobody knows the end of.
-      this.#open.delete(call.id);
-      throw thrown;
-    }
+    await untilAborted(this.#parts.announce(task, call, this.#scope.signal), this.#scope.signal);
   }
 
   #ask(id: string): void {

@@ -370,9 +370,76 @@ describe('which task is next', () => {
       release(began[round] ?? '');
       await turns(8);
     }
-    const soon = began.slice(2, 8);
+    const soon = began.slice(1, 7);
     expect(soon.filter((text) => text.startsWith('bob'))).toHaveLength(3);
     expect(soon).toContain('mine');
+  });
+
+  test('another node never has the last place: this node, or a third one, begins there at once', async () => {
+    for (const origin of [ME, BOB]) {
+      const { held, began, release } = gate();
+      await using net = await createTestTasks({ placement: always(held), options: { capacity: 3 } });
+      for (let n = 0; n < 20; n += 1) {
+        await net.runner.submit(draft({ origin: ALICE, text: `alice ${n}`, session: `${n}`, priority: 'urgent' }));
+      }
+      await turns(8);
+      expect(began).toEqual(['alice 0', 'alice 1']);
+      expect(net.runner.load()).toEqual({ running: 2, queued: 18, capacity: 3 });
+      expect([ALICE, BOB, ME].map((sender) => net.runner.freeFor(sender))).toEqual([0, 1, 1]);
+      await net.runner.submit(draft({ origin, text: 'other', priority: 'low' }));
+      await turns(8);
+      expect(began).toEqual(['alice 0', 'alice 1', 'other']);
+      expect([ALICE, BOB, ME].map((sender) => net.runner.freeFor(sender))).toEqual([0, 0, 0]);
+      // The place that comes free is again not hers, but the one of hers is.
+      release('other');
+      await turns(8);
+      expect(began).toHaveLength(3);
+      release('alice 0');
+      await turns(8);
+      expect(began.slice(3)).toEqual(['alice 2']);
+    }
+  });
+
+  test('the place that is kept is found behind however much another node has wait, and whatever this one has elsewhere', async () => {
+    const { held, began } = gate();
+    const far = gate();
+    const away = executor((task, context) => far.held.run(task, context), BOB);
+    const placement: Placement = {
+      choose: ({ session }, { localFree }) => (session.startsWith('away') ? away : localFree ? held : 'wait'),
+    };
+    await using net = await createTestTasks({ placement, options: { capacity: 2 } });
+    for (let n = 0; n < 5; n += 1) await net.runner.submit(draft({ text: `away ${n}`, session: `away-${n}` }));
+    for (let n = 0; n < 40; n += 1) {
+      await net.runner.submit(draft({ origin: ALICE, text: `alice ${n}`, session: `${n}`, priority: 'urgent' }));
+    }
+    await turns(8);
+    await net.runner.submit(draft({ text: 'mine', priority: 'low' }));
+    await turns(8);
+    expect(far.began).toHaveLength(5);
+    expect(began).toEqual(['alice 0', 'mine']);
+  });
+
+  test('its own work may have every place, and another node the only one', async () => {
+    for (const [origin, capacity] of [
+      [ME, 3],
+      [ALICE, 1],
+    ] as const) {
+      const { held, began } = gate();
+      await using net = await createTestTasks({ placement: always(held), options: { capacity } });
+      for (let n = 0; n < 5; n += 1) await net.runner.submit(draft({ origin, text: `${n}`, session: `${n}` }));
+      await turns(8);
+      expect(began).toHaveLength(capacity);
+    }
+  });
+
+  test('what goes to other nodes takes no place here', async () => {
+    const { held, began } = gate();
+    const away = executor((task, context) => held.run(task, context), BOB);
+    await using net = await createTestTasks({ placement: always(away), options: { capacity: 2 } });
+    for (let n = 0; n < 6; n += 1) await net.runner.submit(draft({ origin: ALICE, text: `${n}`, session: `${n}` }));
+    await turns(8);
+    expect(began).toHaveLength(6);
+    expect(net.runner.freeFor(ALICE)).toBe(1);
   });
 
   test('tells each change of its load', async () => {

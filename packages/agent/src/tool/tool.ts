@@ -47,6 +47,8 @@ export interface ToolDefinition<Input extends z.ZodObject> {
   readonly input: Input;
   readonly effect?: ToolEffect;
   readonly untrusted?: boolean;
+  /** For one that reads where its input says, anywhere: it could carry out what the input holds. */
+  readonly openWorld?: boolean;
   readonly examples?: readonly ToolExample[];
   run(input: z.infer<Input>, context: ToolContext): Promise<Json> | Json;
 }
@@ -61,6 +63,7 @@ export function defineTool<Input extends z.ZodObject>(definition: ToolDefinition
       input: z.record(z.string(), z.json()).parse(z.toJSONSchema(schema, { io: 'input' })),
       effect: definition.effect ?? 'at-most-once',
       examples: [...(definition.examples ?? [])],
+      ...(definition.openWorld === true ? { openWorld: true } : {}),
     },
     untrusted: definition.untrusted ?? false,
     async run(input, context) {

@@ -158,7 +158,7 @@ export class ToolCalls {
         'busy',
       );
     }
-    const reason = reasonToAsk(named, seen, options);
+    const reason = reasonToAsk(named, call.input, seen, options);
     const objection = reason === undefined ? undefined : await this.#approve({ call, named, reason, key });
     return objection === undefined ? this.#run(prepared, named) : refused(objection, 'denied');
   }

@@ -1,11 +1,15 @@
 import { depthWithin, type Json, SkeinError } from '@skein/protocol';
 import { z } from 'zod';
+import { fitJson } from './fit-json.ts';
 
 const MAX_ERROR_CHARS = 2_000;
 const MAX_DEPTH = 64;
 const MAX_PIECE_CHARS = 8_192;
 
-/** A tool's output as JSON, cut to the bound with a note; as text when it nests too deep. @throws SkeinError `invalid` when it is not JSON. */
+/**
+ * A tool's output as JSON of at most so many characters: what is too long in it is cut, with a note there, and its shape
+ * stays. Text when it nests too deep. @throws SkeinError `invalid` when it is not JSON.
+ */
 export function boundedOutput(output: unknown, maxChars: number): Json {
   let text: string | undefined;
   try {
@@ -14,12 +18,9 @@ export function boundedOutput(output: unknown, maxChars: number): Json {
     throw notJson(thrown);
   }
   if (text === undefined) throw notJson(undefined);
-  if (text.length <= maxChars) {
-    const value: unknown = JSON.parse(text);
-    return depthWithin(value, MAX_DEPTH) ? z.json().parse(value) : text;
-  }
-  const whole = typeof output === 'string' ? output : text;
-  return `${whole.slice(0, maxChars).toWellFormed()}\n[cut here: ${whole.length} characters in all, ${maxChars} shown; ask for less]`;
+  const value: unknown = JSON.parse(text);
+  const shallow = depthWithin(value, MAX_DEPTH) ? value : text;
+  return z.json().parse(shallow === value && text.length <= maxChars ? value : fitJson(shallow, maxChars));
 }
 
 /** A failure as the model is told it. */

@@ -59,6 +59,7 @@ export class Turn {
   readonly #sources = new Set<string>();
   #entries: readonly SessionEntry[] = [];
   #tainted = false;
+  #said: readonly string[] = [];
   #tokens = 0;
 
   constructor(parts: TurnParts) {
@@ -98,7 +99,7 @@ export class Turn {
     this.#calls.remember([...done.map(({ call }) => call), ...open]);
     this.#summaries.push(...done.map(({ summary }) => summary));
     this.#look(this.#entries);
-    const seen = { tainted: last.tainted, sources: [...this.#sources] };
+    const seen = { tainted: last.tainted, sources: [...this.#sources], said: this.#said };
     await this.#finish(open.map((call) => this.#calls.resume(call, seen, Promise.resolve())));
     return { count: answers, answer: last.message.toolCalls.length === 0 ? last.message.text : undefined };
   }
@@ -122,11 +123,13 @@ export class Turn {
       system,
       messages: entries.map((entry) => entry.message),
       tools: tools.offered().filter(({ name }) => names.has(name)),
+      peers: this.#parts.peers().map(({ name }) => name),
     };
   }
 
-  /** Notes what of this is from outside. */
+  /** Notes what of this is from outside, and what this node's people said. */
   #look(entries: readonly SessionEntry[]): void {
+    this.#said = entries.flatMap(({ message, tainted }) => (message.role === 'user' && !tainted ? [message.text] : []));
     for (const { message, tainted } of entries) {
       if (!tainted) continue;
       this.#tainted = true;
@@ -149,7 +152,7 @@ export class Turn {
 
   async #step(request: BrainRequest, last: boolean): Promise<Step> {
     const { brain, options, emit, signal } = this.#parts;
-    const seen = { tainted: this.#tainted, sources: [...this.#sources] };
+    const seen = { tainted: this.#tainted, sources: [...this.#sources], said: this.#said };
     const calls: StartedCall[] = [];
     const kept = Promise.withResolvers<void>();
     let text = '';

@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { askYesNo } from '../confirm.ts';
 import { openNodeOf } from '../node-access.ts';
-import { runTurn } from '../run-turn.ts';
+import { parseQuestion } from '../option-values.ts';
+import { runTurn, tellLeft } from '../run-turn.ts';
 import type { Shell } from '../shell.ts';
 import { TurnView } from '../turn-view.ts';
 
@@ -10,6 +11,13 @@ interface Options {
   readonly yes?: boolean;
 }
 
+const HELP = `
+Ctrl-C stops the work. If this command ends in any other way, work that a running node accepted goes on:
+"skein tasks" shows it, "skein tasks show ID" its answer. Without a running node it ends with the command.
+
+Example:
+  $ skein ask "how full is the disk on us-monitor?"`;
+
 /** `skein ask TEXT` */
 export function askCommand(shell: Shell): Command {
   return new Command('ask')
@@ -17,18 +25,22 @@ export function askCommand(shell: Shell): Command {
     .argument('<text...>', 'what to ask')
     .option('--session <id>', 'go on with a conversation')
     .option('-y, --yes', 'say yes to every tool call that must be confirmed')
-    .addHelpText('after', '\nExample:\n  $ skein ask "how full is the disk on us-monitor?"')
+    .addHelpText('after', HELP)
     .action(async (words: readonly string[], options: Options) => {
+      const text = parseQuestion(words.join(' '));
       await using node = await openNodeOf(shell);
       const view = new TurnView({ write: (text) => shell.write(text), colors: shell.colors, verbose: shell.verbose });
       try {
         await runTurn(
           {
             client: node.client,
-            text: words.join(' '),
+            text,
             sessionId: options.session,
             confirm: confirmBy(shell, options),
             onEvent: (event) => (shell.json ? shell.event(event) : view.show(event)),
+            // Without a node that runs on, work that is left would wait for whatever command comes next.
+            endsWork: () => !node.running || shell.interruptedBy === 'SIGINT',
+            onLeft: (id) => tellLeft(shell, id),
           },
           { signal: shell.signal },
         );

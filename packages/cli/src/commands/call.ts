@@ -19,7 +19,7 @@ export function callCommand(shell: Shell): Command {
       const output = await node.client
         .call({ name, input }, { signal: shell.signal, onDelta: (delta) => showDelta(shell, delta) })
         .catch(async (error: unknown) => {
-          throw (slash < 0 ? undefined : await whyNoPeer(node.client, name.slice(0, slash), error)) ?? error;
+          throw (slash < 0 ? undefined : await whyNoPeer(node.client, name.slice(0, slash), error)) ?? failureOf(name, error);
         });
       shell.result({ type: 'result', name, output }, () => inWords(output));
     });
@@ -43,6 +43,13 @@ async function whyNoPeer(client: GatewayClient, name: string, error: unknown): P
   if (peer.tools.length > 0) return undefined;
   const hint = 'there, "net": { "share": { "tools": true } } and trust of level tool would let this node call them';
   return new SkeinError(`${name} shares no tools with this node; ${hint}`, { code: 'denied', cause: error });
+}
+
+/** What broke in a tool is no fault of this program: it may be anybody's code. */
+function failureOf(name: string, error: unknown): SkeinError {
+  const { code, message } = SkeinError.from(error);
+  if (code !== 'internal') return SkeinError.from(error);
+  return new SkeinError(`The tool ${name} failed: ${message}`, { code: 'unavailable', cause: error });
 }
 
 function showDelta(shell: Shell, delta: string): void {

@@ -13,7 +13,7 @@ export function chatCommand(shell: Shell): Command {
       await using node = await openNodeOf(shell);
       const { name, brain } = await node.client.status();
       if (shell.isInteractive) shell.line(`${name}, with ${brain?.name ?? 'no brain'}. /help shows what there is.`);
-      await new Repl({ shell, client: node.client, sessionId: session }).run();
+      await new Repl({ shell, client: node.client, running: node.running, sessionId: session }).run();
       shell.signal.throwIfAborted();
     });
 }

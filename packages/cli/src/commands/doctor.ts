@@ -28,6 +28,6 @@ export function doctorCommand(shell: Shell): Command {
 function describe(shell: Shell, { name, state, text, fix }: Check): string {
   const { green, yellow, red, dim } = shell.colors;
   const mark = { ok: green('ok  '), warn: yellow('warn'), fail: red('fail') }[state];
-  const advice = fix === null ? '' : dim(`\n${' '.repeat(21)}${plainText(fix)}`);
-  return `${mark} ${plainText(name).padEnd(15)} ${plainText(text)}${advice}`;
+  const advice = fix === null ? '' : dim(`\n${' '.repeat(21)}${plainText(shell.typed(fix))}`);
+  return `${mark} ${plainText(name).padEnd(15)} ${plainText(shell.typed(text))}${advice}`;
 }

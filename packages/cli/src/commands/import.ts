@@ -27,14 +27,17 @@ function vole(shell: Shell): Command {
     .action(async (from: string | undefined, { to, withoutMissing = false, force = false }: Options) => {
       const { importVole } = await import('@skein/host');
       const { dir = '.', dataDir } = shell.options;
+      const folder = path.resolve(dir, to ?? '.');
       const imported = await importVole({
         from: path.resolve(dir, from ?? '.'),
-        to: path.resolve(dir, to ?? '.'),
+        to: folder,
         dataDir: dataDir === undefined ? undefined : path.resolve(dataDir),
         force,
         withoutMissing,
       });
-      shell.result({ type: 'imported', ...imported }, () => plainText(describe(imported)));
+      shell.result({ type: 'imported', ...imported }, () =>
+        shell.typedElsewhere(plainText(describe(imported, shell.typedFolder(folder)))),
+      );
     });
 }
 
@@ -44,7 +47,7 @@ const KEY_CAME = {
   made: 'There was no key to copy; made',
 } as const;
 
-function describe(imported: ImportedVole): string {
+function describe(imported: ImportedVole, folder: string): string {
   const { file, key, keyCame, trusted, alreadyKnown, skipped, facts, notes, leftOut } = imported;
   const names = trusted.length === 0 ? '' : `: ${trusted.map(({ name, trust }) => `${name} (${trust})`).join(', ')}`;
   return [
@@ -56,7 +59,7 @@ function describe(imported: ImportedVole): string {
     `Remembered ${count(facts, 'fact')}`,
     ...section('What differs:', notes),
     ...section('Left out:', leftOut),
-    'Next: skein start',
+    folder === '.' ? 'Next: skein start' : `Next: skein -C ${folder} start`,
   ].join('\n');
 }
 

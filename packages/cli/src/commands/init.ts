@@ -35,7 +35,7 @@ export function initCommand(shell: Shell): Command {
     .action(async (argument: string | undefined, options: Options) => {
       const given = { ...options, ...(argument === undefined ? {} : { name: argument }) };
       const chosen = shell.isInteractive && options.yes !== true ? await askFor(shell, given) : given;
-      const passphrase = options.passphrase === true ? await askNewPassphrase(shell) : undefined;
+      const passphrase = options.passphrase === true ? await askNewPassphrase(shell, '--passphrase-file FILE') : undefined;
       const { initNode } = await import('@skein/host');
       const { overrides = {}, ...where } = loadOptionsOf(shell, { mayBeMade: true });
       const done = initNode({
@@ -50,7 +50,7 @@ export function initCommand(shell: Shell): Command {
           `Wrote ${file}`,
           `${madeKey ? 'Made the key' : 'Kept the key'} ${key.keyPath}`,
           `This node is ${key.name}: ${key.fingerprint}`,
-          'Next: skein start, and skein invite to let another node in',
+          shell.typed('Next: skein start, and skein invite to let another node in'),
         ].join('\n'),
       );
     });

@@ -1,6 +1,7 @@
 import type { GatewayClient, LoadedConfig, OpenInvite, PeerStatus, TrustLevel } from '@skein/host';
 import { fingerprintWords, SkeinError } from '@skein/protocol';
 import { Command } from 'commander';
+import { clockTime } from '../clock-time.ts';
 import { loadConfigOf } from '../node-access.ts';
 import { parseDuration, parseLevel, parseList } from '../option-values.ts';
 import { unlockKey } from '../passphrase.ts';
@@ -10,11 +11,14 @@ import type { Shell } from '../shell.ts';
 interface Options {
   readonly trust: TrustLevel;
   readonly allowBrain?: boolean;
-  readonly ttl: number;
+  readonly ttl?: number;
   readonly address?: readonly string[];
   readonly wait?: boolean;
 }
 
+const TTL_MS = 600_000;
+const ONLY_HERE =
+  'Only this machine reaches it there: set net.host to listen for others, or say with --address where they come in.';
 /** How long this process stays for the other side to finish, when nothing but it listens. */
 const LINGER_MS = 2_000;
 
@@ -23,8 +27,8 @@ export function inviteCommand(shell: Shell): Command {
   return new Command('invite')
     .description('let another machine in: prints a code for `skein join`, good once')
     .option('--trust <level>', 'full, tool or read: what the one who joins may do here', parseLevel, 'tool')
-    .option('--allow-brain', 'grant it the brain too; no method of this version uses that grant')
-    .option('--ttl <time>', 'how long the code is good, such as 30s, 10m or 1h; absent, 10m', parseDuration, 600_000)
+    .option('--allow-brain', 'let the brain of this node work for it')
+    .option('--ttl <time>', 'how long the code is good, such as 30s, 10m or 1h; absent, 10m', parseDuration)
     .option('--address <host:port>', 'where the other machine reaches this one; may be given again', parseList)
     .option('--wait', 'wait until it is used, also where the node runs')
     .addHelpText('after', '\nExample:\n  $ skein invite --ttl 10m')
@@ -36,7 +40,7 @@ export function inviteCommand(shell: Shell): Command {
       const client = connectToRunning(dir);
       const unlocked = await unlockKey(shell, loaded);
       if (running === undefined || client === undefined) return inviteHere(shell, unlocked, options);
-      const invite = await print(shell, unlocked, { ...options, port: running.port });
+      const invite = await print(shell, unlocked, { ...options, port: running.port, host: running.host });
       if (options.wait === true) await untilUsed(shell, invite, { client, trust: options.trust });
     });
 }
@@ -54,21 +58,28 @@ async function inviteHere(shell: Shell, loaded: LoadedConfig, options: Options):
   }
 }
 
-async function print(shell: Shell, loaded: LoadedConfig, options: Options & { readonly port: number }): Promise<OpenInvite> {
+/** Where the node listens that honours the invitation. */
+interface Place {
+  readonly port: number;
+  readonly host?: string | undefined;
+}
+
+async function print(shell: Shell, loaded: LoadedConfig, options: Options & Place): Promise<OpenInvite> {
   const { invitePeer } = await import('@skein/host');
   const { renderUnicodeCompact } = await import('uqr');
-  const { trust, allowBrain = false, ttl, address = [], port } = options;
-  const invite = invitePeer(loaded, { trust, allowBrain, ttlMs: ttl, addresses: address, port });
-  const { code, addresses, fingerprint, expiresAtMs } = invite;
-  shell.result({ type: 'invite', code, addresses, fingerprint, trust, expiresAtMs }, () =>
+  const { trust, allowBrain = false, ttl = TTL_MS, address = [], port, host } = options;
+  const invite = invitePeer(loaded, { trust, allowBrain, ttlMs: ttl, addresses: address, port, host });
+  const { code, addresses, onlyHere, fingerprint, expiresAtMs } = invite;
+  shell.result({ type: 'invite', code, addresses, onlyHere, fingerprint, trust, expiresAtMs }, () =>
     [
       ...(shell.stdout.isTTY === true ? [renderUnicodeCompact(code.toUpperCase()), ''] : []),
       'On the other machine:',
       '',
-      `  skein join ${code}`,
+      shell.typedElsewhere(`  skein join ${code}`),
       '',
       `It must show this fingerprint:  ${shell.colors.bold(fingerprint)}`,
-      `It reaches this machine at ${addresses.join(', ')}, may do here what "${trust}" says, and the code is good once, until ${new Date(expiresAtMs).toLocaleTimeString()}.`,
+      `It reaches this machine at ${addresses.join(', ')}, may do here what "${trust}" says, and the code is good once, until ${clockTime(expiresAtMs)}.`,
+      ...(onlyHere ? [shell.colors.yellow(ONLY_HERE)] : []),
     ].join('\n'),
   );
   return invite;
@@ -83,17 +94,22 @@ interface UntilUsed {
 async function untilUsed(shell: Shell, invite: OpenInvite, { client, trust, lingerMs = 0 }: UntilUsed): Promise<void> {
   // One for the life of the process, as below: nothing that could add up.
   const waiting = AbortSignal.any([shell.signal, AbortSignal.timeout(Math.max(0, invite.expiresAtMs - Date.now()))]);
-  using _ticker = showTimeLeft(shell, invite);
-  const peer = await firstUse(client, invite, waiting);
+  const peer = await waitFor(shell, invite, () => firstUse(client, invite, waiting));
   shell.signal.throwIfAborted();
   if (peer === undefined) {
     throw new SkeinError('Nobody used the invitation in time; make another with: skein invite', { code: 'deadline-exceeded' });
   }
   const fingerprint = fingerprintWords(peer.id);
   shell.result({ type: 'joined', name: peer.name, peerId: peer.id, fingerprint, trust }, () =>
-    [`${plainLine(peer.name, 64)} has joined: ${shell.colors.bold(fingerprint)}`, 'Next: skein start'].join('\n'),
+    [`${plainLine(peer.name, 64)} has joined: ${shell.colors.bold(fingerprint)}`, shell.typed('Next: skein start')].join('\n'),
   );
   if (lingerMs > 0) await untilLeft(client, peer.id, AbortSignal.any([shell.signal, AbortSignal.timeout(lingerMs)]));
+}
+
+/** Shows the time that is left, and takes that off the terminal before anything else is said. */
+async function waitFor<T>(shell: Shell, invite: OpenInvite, work: () => Promise<T>): Promise<T> {
+  using _ticker = showTimeLeft(shell, invite);
+  return await work();
 }
 
 /** Who used it; undefined when nobody did before the signal fired. */

@@ -20,7 +20,7 @@ export function joinCommand(shell: Shell): Command {
     .description('accept an invitation: both machines then trust each other as far as each says')
     .argument('<code...>', 'what `skein invite` printed')
     .option('--trust <level>', 'full, tool or read: what the one who invites may do here', parseLevel)
-    .option('--allow-brain', 'grant it the brain too; no method of this version uses that grant')
+    .option('--allow-brain', 'let the brain of this node work for it')
     .option('--name <name>', 'what this node is called; written to a config file where there is none')
     .option('-y, --yes', 'ask nothing; trust it as a "tool" peer unless --trust says otherwise')
     .addHelpText('after', '\nExample:\n  $ skein join skein1abcd… --trust tool')
@@ -46,7 +46,7 @@ export function joinCommand(shell: Shell): Command {
         [
           `Paired with ${plainLine(joined.name, 64)}: ${shell.colors.bold(joined.fingerprint)}`,
           `It must show this fingerprint of yours:  ${shell.colors.bold(joined.ownFingerprint)}`,
-          `It may do here what "${trust}" says. Next: skein start`,
+          shell.typed(`It may do here what "${trust}" says. Next: skein start`),
         ].join('\n'),
       );
     });

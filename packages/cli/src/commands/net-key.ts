@@ -17,8 +17,10 @@ export function rotateKeyCommand(shell: Shell): Command {
         [
           `The new key of ${key.name}: ${key.fingerprint}`,
           `The old one is gone:  ${key.former.fingerprint}`,
-          'Peers take the new key up, and refuse the old one, when this node has met them. Next: skein start',
-          'Where the old key may be in other hands, run on each peer: skein net revoke, and trust the new key line:',
+          shell.typed('Peers take the new key up, and refuse the old one, when this node has met them. Next: skein start'),
+          shell.typedElsewhere(
+            'Where the old key may be in other hands, run on each peer: skein net revoke, and trust the new key line:',
+          ),
           key.line,
         ].join('\n'),
       );
@@ -41,7 +43,7 @@ export function passphraseCommand(shell: Shell): Command {
       // Before anything new is asked for: a wrong passphrase is told at once.
       const { keyPath } = ownKey(loaded);
       const given = newFile === undefined ? undefined : readPassphraseFile(path.resolve(newFile));
-      const to = remove === true ? undefined : (given ?? (await askNewPassphrase(shell)));
+      const to = remove === true ? undefined : (given ?? (await askNewPassphrase(shell, '--new-file FILE')));
       setKeyPassphrase(loaded, to);
       shell.result({ type: 'passphrase', keyPath, encrypted: to !== undefined }, () =>
         to === undefined ? `${keyPath} has no passphrase any more` : `${keyPath} has the new passphrase`,

@@ -7,6 +7,7 @@ import { describePeers } from '../peer-table.ts';
 import { plainText } from '../plain-text.ts';
 import type { Shell } from '../shell.ts';
 import { passphraseCommand, rotateKeyCommand } from './net-key.ts';
+import { messagesCommand, sendCommand } from './net-messages.ts';
 
 interface TrustFlags {
   readonly level?: TrustLevel;
@@ -19,9 +20,10 @@ interface TrustFlags {
 
 /** `skein net …` */
 export function netCommand(shell: Shell): Command {
-  const net = new Command('net').description('keys, trust and peers').helpCommand(false);
+  const net = new Command('net').description('keys, trust, peers and messages to them').helpCommand(false);
   const own = [init(shell), showKey(shell), rotateKeyCommand(shell), passphraseCommand(shell)];
-  for (const command of [...own, trust(shell), revoke(shell), peers(shell), status(shell)]) net.addCommand(command);
+  const talk = [sendCommand(shell), messagesCommand(shell)];
+  for (const command of [...own, trust(shell), revoke(shell), peers(shell), status(shell), ...talk]) net.addCommand(command);
   return net.addHelpText('after', '\nExample:\n  $ skein net show-key');
 }
 
@@ -57,7 +59,11 @@ function trust(shell: Shell): Command {
   return new Command('trust')
     .description('trust a key; a node that runs takes it up at once')
     .argument('<key line...>', 'what the other prints with: skein net show-key')
-    .option('--level <level>', 'full, tool or read: what it may do here; absent, read', parseLevel)
+    .option(
+      '--level <level>',
+      'full, tool or read: what it may do here, in place of what it might; absent, what it has, or read',
+      parseLevel,
+    )
     .option('--allow-brain', 'let the brain of this node work for it')
     .option('--allow <tools>', 'the only tools it may call: names, or a start of a name and "*"', parseList)
     .option('--deny <tools>', 'tools it may never call', parseList)
@@ -127,7 +133,7 @@ function status(shell: Shell): Command {
       const connected = known.filter(({ state }) => state === 'connected').length;
       shell.result({ type: 'status', running: node.running, ...own, peers: known.length, connected, ...net }, () =>
         [
-          `${shell.colors.bold(own.name)} ${node.running ? `runs on port ${own.port}` : 'does not run; start it with: skein start'}`,
+          `${shell.colors.bold(own.name)} ${node.running ? `runs on port ${own.port}` : shell.typed('does not run; start it with: skein start')}`,
           `  key    ${own.fingerprint}`,
           `  brain  ${own.brain?.name ?? 'none'}`,
           `  peers  ${connected} of ${known.length} connected`,
@@ -174,14 +180,24 @@ function describeNet({ load, leader, schedules }: NetStatus): readonly string[] 
   const lines = [`  tasks  ${load.running} running, ${load.queued} waiting, room for ${load.capacity} at once`];
   if (leader !== null) {
     const who = leader.leader === null ? 'nobody' : `${leader.leader.name}${leader.isMe ? ' (this node)' : ''}`;
-    lines.push(`  leader ${who}, term ${leader.term}, ${leader.mode}`);
+    lines.push(`  leader ${who}${leader.leader === null ? '' : `, term ${leader.term}`}, ${leader.mode}`);
     if (leader.voters.length > 0) lines.push(`         voters: ${leader.voters.map(({ name }) => name).join(', ')}`);
     if (leader.note !== '') lines.push(`         ${leader.note}`);
   }
-  for (const { name, when, nextAtMs } of schedules) {
+  for (const { name, when, nextAtMs, lastRun } of schedules) {
+    lines.push(`  every  ${name}: ${when}, next ${nextAtMs === null ? 'never' : minuteOf(nextAtMs)}`);
+    if (lastRun === null) continue;
+    const who = lastRun.isMe ? 'this node' : lastRun.by.name;
     lines.push(
-      `  every  ${name}: ${when}, next ${nextAtMs === null ? 'never' : new Date(nextAtMs).toISOString().slice(0, 16)}Z`,
+      lastRun.away
+        ? `         the run of ${minuteOf(lastRun.atMs)} was taken by ${who}, which is away: whether it was done is not known here, and nobody else does it`
+        : `         the run of ${minuteOf(lastRun.atMs)} was taken by ${who}`,
     );
   }
   return lines.map(plainText);
+}
+
+/** Minutes are as exact as schedules are. */
+function minuteOf(atMs: number): string {
+  return `${new Date(atMs).toISOString().slice(0, 16)}Z`;
 }

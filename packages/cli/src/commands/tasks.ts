@@ -25,7 +25,10 @@ function list(shell: Shell): Command {
       await using node = await openNodeOf(shell);
       const tasks = (await node.client.tasks({ signal: shell.signal })).slice(0, limit);
       if (shell.json) for (const task of tasks) shell.event({ type: 'task', ...task });
-      else shell.line(tasks.length === 0 ? 'No tasks yet. Give one with: skein ask "…"' : tasks.map(lineOf(shell)).join('\n'));
+      else
+        shell.line(
+          tasks.length === 0 ? shell.typed('No tasks yet. Give one with: skein ask "…"') : tasks.map(lineOf(shell)).join('\n'),
+        );
     });
 }
 

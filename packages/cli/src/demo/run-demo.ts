@@ -12,6 +12,7 @@ import {
 import { SkeinError } from '@skein/protocol';
 import { loadOptionsOf } from '../node-access.ts';
 import { EventTeller } from '../node-event.ts';
+import { parseQuestion } from '../option-values.ts';
 import { plainText } from '../plain-text.ts';
 import { Repl } from '../repl.ts';
 import { runTurn } from '../run-turn.ts';
@@ -31,7 +32,8 @@ export interface DemoOptions {
 /** Runs the demo network until the person leaves, or with `once` until the answer is there. */
 export async function runDemo(shell: Shell, options: DemoOptions): Promise<void> {
   const startedMs = performance.now();
-  const { brain, once } = options;
+  const { brain } = options;
+  const once = options.once === undefined ? undefined : parseQuestion(options.once);
   const { config, env } = loadConfig(loadOptionsOf(shell, brain === undefined ? {} : { overrides: { brain } }));
   const plan = await planDemo(path.join(config.dataDir, 'demo'), { brain: config.brain });
   let sayEvent = (name: string, event: ChildEvent) => progress(shell, name, event);
@@ -54,7 +56,7 @@ export async function runDemo(shell: Shell, options: DemoOptions): Promise<void>
   const repl = new Repl({ shell, client, sessionId: undefined });
   sayEvent = (name, event) => repl.notice(describeChild(name, event));
   const watching = new AbortController();
-  const watch = follow(client, (text) => repl.notice(text), watching.signal);
+  const watch = follow(client, { shell, repl }, watching.signal);
   try {
     if (shell.isInteractive) await repl.run();
     else await untilAborted(shell.signal);
@@ -97,6 +99,7 @@ async function introduce(
     return;
   }
   const { bold, dim, cyan } = shell.colors;
+  const folder = path.dirname(plan.coordinator.configFile);
   const workers = plan.workers.map(({ name, shares }) => `  ${bold(name.padEnd(11))}  shares ${shares.join(', ')}`);
   shell.line(
     [
@@ -111,24 +114,28 @@ async function introduce(
       '',
       ...(shell.isInteractive
         ? [dim('Try: how full is the disk on us-monitor?   which of them has the most free memory?   /help'), '']
-        : [dim(`Ctrl-C stops them. To ask: skein ask --config ${plan.coordinator.configFile} "…"`), '']),
+        : [dim(shell.typed(`Ctrl-C stops them. To ask: skein -C ${shell.typedFolder(folder)} ask "…"`)), '']),
     ].join('\n'),
   );
 }
 
 /** Tells what happens in the network, for as long as it lasts; a coordinator that comes back is followed again. */
-async function follow(client: GatewayClient, say: (text: string) => void, signal: AbortSignal): Promise<void> {
+async function follow(
+  client: GatewayClient,
+  { shell, repl }: { readonly shell: Shell; readonly repl: Repl },
+  signal: AbortSignal,
+): Promise<void> {
   const teller = new EventTeller();
   while (!signal.aborted) {
     try {
       for await (const event of client.events({ signal })) {
-        const words = teller.tell(event);
-        if (words !== undefined) say(words);
+        const words = repl.hasShown(event) ? undefined : teller.tell(event);
+        if (words !== undefined) repl.notice(event.type === 'peer-problem' ? shell.typedElsewhere(words) : words);
       }
     } catch (error) {
       const { code, message } = SkeinError.from(error);
       // Gone for a moment is told by its process already.
-      if (code !== 'unavailable' && !signal.aborted) say(`The coordinator's events are not shown: ${message}`);
+      if (code !== 'unavailable' && !signal.aborted) repl.notice(`The coordinator's events are not shown: ${message}`);
     }
     await wait(FEED_RETRY_MS, undefined, { signal }).catch(() => undefined);
   }

@@ -108,7 +108,9 @@ export class ExampleNetwork implements AsyncDisposable {
   /** A whole turn; the last event is its answer or error. */
   async ask(node: string, text: string, sessionId = 'test'): Promise<AgentEvent[]> {
     const events: AgentEvent[] = [];
-    for await (const event of this.client(node).ask({ text, sessionId, interactive: false })) events.push(event);
+    for await (const event of this.client(node).ask({ text, sessionId, interactive: false })) {
+      if (event.type !== 'task-accepted') events.push(event);
+    }
     return events;
   }
 
@@ -175,7 +177,10 @@ async function runHere(args: readonly string[]): Promise<Outcome> {
   const output = new PassThrough();
   // Proven: a shell writes to them, listens for their errors, and asks whether they are a terminal, which they are not.
   const streams = { stdin: process.stdin, stdout: output as unknown as WriteStream, stderr: output as unknown as WriteStream };
-  const code = await runSkein(args, new Shell({ ...streams, on: () => undefined, off: () => undefined }));
+  const code = await runSkein(
+    args,
+    new Shell({ ...streams, env: {}, cwd: () => '/', on: () => undefined, off: () => undefined }),
+  );
   const stdout = String(output.read() ?? '');
   return {
     code,

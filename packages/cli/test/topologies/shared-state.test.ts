@@ -29,6 +29,8 @@ test('4: a conversation begun on one device goes on at the other, and memory is 
     toolCalls: [{ name: 'phone/system_info', ok: true }],
   });
   await untilSame(network, 'trip', 2);
+  // Whoever has its page open is told.
+  await network.line('phone', ({ type }) => type === 'sessions-changed');
   // Only who knows the first request knows what is asked here.
   expect((await network.readme('and on desktop')).lines.at(-1)).toMatchObject({
     text: expect.stringContaining('disk'),

@@ -37,6 +37,26 @@ async function leaderOf(network: ExampleNetwork, nodes: readonly string[]): Prom
   return await seen();
 }
 
+/** Resolves with the first leader that any of these names, which must say the same of itself. */
+async function firstNamed(network: ExampleNetwork, nodes: readonly string[]): Promise<string> {
+  const leaderAt = async (node: string) => (await network.client(node).net()).leader;
+  const named: string[] = [];
+  const wrong: unknown[] = [];
+  const look = async () => {
+    for (const node of nodes) {
+      const said = await leaderAt(node);
+      const name = said?.leader?.name;
+      if (name === undefined && said?.note.startsWith('Nobody leads yet') === true) continue;
+      if (name === undefined || said === null || said.term < 1 || (await leaderAt(name))?.isMe !== true) wrong.push(said);
+      else named.push(name);
+    }
+    return named.length + wrong.length;
+  };
+  await expect.poll(look, { timeout: 15_000 }).toBeGreaterThan(0);
+  expect(wrong).toEqual([]);
+  return named[0] ?? '';
+}
+
 /** The runs of the schedule, over all these nodes. */
 async function runsOf(network: ExampleNetwork, nodes: readonly string[]) {
   const all = await Promise.all(
@@ -52,7 +72,11 @@ test('7: one leads, a schedule runs once each time over the whole network, and a
   // Long before the schedule is due.
   clock.set(0, 2_000);
   await using network = await ExampleNetwork.start('7-swarm', { env: clock.env });
+  // From the first command on, what it says of who leads is true.
+  expect(await network.readme('net status')).toMatchObject({ code: 0 });
+  const named = await firstNamed(network, NODES);
   const leader = await leaderOf(network, NODES);
+  expect(leader).toBe(named);
   expect((await network.readme('net status')).lines[0]).toMatchObject({
     leader: { mode: 'auto', leader: { name: leader }, bestEffort: true },
     schedules: [{ name: 'watch' }],
@@ -70,14 +94,23 @@ test('7: one leads, a schedule runs once each time over the whole network, and a
   expect(performance.now() - killedAtMs).toBeLessThan(5_000);
   const states = async () => (await runsOf(network, others)).map(({ node, state }) => `${node} ${state}`);
   await expect.poll(states, { timeout: 5_000 }).toEqual([`${next} done`]);
+  const byThen = (await network.client(next).net()).schedules;
+  expect(byThen).toMatchObject([{ lastRun: { by: { name: next }, isMe: true, away: false } }]);
   // And the next time, in its time.
   await expect.poll(states, { timeout: 12_000 }).toEqual([`${next} done`, `${next} done`]);
   // The one that is back leads again perhaps, and finds both done.
   await network.restart(leader, clock.env);
+  await firstNamed(network, NODES);
   await leaderOf(network, NODES);
   const { code, stdout } = await network.readme('north tasks');
   expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('how full is the disk') });
   const runs = await runsOf(network, NODES);
   expect(runs.map(({ node }) => node)).toEqual([next, next]);
   expect(new Set(runs.map(({ id }) => id)).size).toBe(2);
+  // Who began the last one can be seen everywhere, and that nobody can be asked of it once that node is gone.
+  const [third = ''] = others.filter((node) => node !== next);
+  const lastRun = async () => (await network.client(third).net()).schedules[0]?.lastRun;
+  expect(await lastRun()).toMatchObject({ by: { name: next }, isMe: false, away: false });
+  await network.kill(next);
+  await expect.poll(lastRun).toMatchObject({ by: { name: next }, isMe: false, away: true });
 });

@@ -1,5 +1,5 @@
-import type { AgentEvent, OfferedTool } from '@skein/agent';
-import type { CallEvent, NodeEvent, NodeStatus, PeerStatus, SessionSummary } from '@skein/gateway';
+import type { OfferedTool } from '@skein/agent';
+import type { CallEvent, NodeEvent, NodeStatus, PeerStatus, SessionSummary, TurnEvent } from '@skein/gateway';
 import type { PublicError } from '@skein/protocol';
 import { ApiError } from './api-error.ts';
 import { readLines } from './lines.ts';
@@ -13,6 +13,13 @@ export interface Heartbeat {
 export interface PastMessage {
   readonly role: 'user' | 'assistant';
   readonly text: string;
+}
+
+/** A conversation as the node keeps it. */
+export interface PastChat {
+  readonly messages: readonly PastMessage[];
+  /** The ids of what is being worked on in it, the oldest first. */
+  readonly tasks: readonly string[];
 }
 
 /** The node's HTTP API as this page uses it. */
@@ -39,14 +46,24 @@ export class Api {
     return (await this.#get<{ sessions: SessionSummary[] }>('/api/sessions', signal)).sessions;
   }
 
-  async history(sessionId: string, signal: AbortSignal): Promise<readonly PastMessage[]> {
-    const path = `/api/sessions/${encodeURIComponent(sessionId)}`;
-    return (await this.#get<{ messages: PastMessage[] }>(path, signal)).messages;
+  async history(sessionId: string, signal: AbortSignal): Promise<PastChat> {
+    return await this.#get<PastChat>(`/api/sessions/${encodeURIComponent(sessionId)}`, signal);
   }
 
-  async *ask(text: string, sessionId: string | null, signal: AbortSignal): AsyncGenerator<AgentEvent | Heartbeat> {
-    const body = { text, interactive: true, ...(sessionId === null ? {} : { sessionId }) };
-    yield* readLines(await this.#send('/api/ask', { body, signal }));
+  /** `id` names the task. Hanging up leaves the work be: `cancelTask` ends it, `watchTask` shows it again. */
+  async *ask(
+    request: { readonly id: string; readonly text: string; readonly sessionId: string },
+    signal: AbortSignal,
+  ): AsyncGenerator<TurnEvent | Heartbeat> {
+    yield* readLines(await this.#send('/api/ask', { body: { ...request, interactive: true }, signal }));
+  }
+
+  async *watchTask(id: string, signal: AbortSignal): AsyncGenerator<TurnEvent | Heartbeat> {
+    yield* readLines(await this.#send(`/api/tasks/${encodeURIComponent(id)}/events`, { signal }));
+  }
+
+  async cancelTask(id: string): Promise<void> {
+    await this.#send(`/api/tasks/${encodeURIComponent(id)}/cancel`, { body: {} });
   }
 
   async confirm(id: string, approve: boolean): Promise<void> {

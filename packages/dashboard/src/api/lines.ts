@@ -17,7 +17,7 @@ export async function* readLines<T>(response: Response): AsyncGenerator<T> {
   } catch (thrown) {
     throw ApiError.from(thrown);
   } finally {
-    // Whoever leaves the loop early hangs up, which stops the work over there.
+    // Whoever leaves the loop early hangs up.
     reader.cancel().catch(() => undefined);
   }
 }

@@ -42,7 +42,7 @@ export function Chat({ chat, tools, brain, isLive }: ChatProps) {
       // A dialog that is open is what Escape closes.
       if (document.querySelector('[role="dialog"]') !== null) return;
       event.preventDefault();
-      chat.stop();
+      void chat.stop();
     };
     document.addEventListener('keydown', onKeyDown);
     return () => document.removeEventListener('keydown', onKeyDown);
@@ -77,7 +77,7 @@ export function Chat({ chat, tools, brain, isLive }: ChatProps) {
           {downIcon}
         </button>
       )}
-      <Composer isLive={isLive} isRunning={running} onSend={send} onStop={() => chat.stop()} />
+      <Composer isLive={isLive} isRunning={running} onSend={send} onStop={() => void chat.stop()} />
       <div aria-live="polite" className="visually-hidden" role="status">
         {announcement}
       </div>

@@ -40,6 +40,9 @@ export const TurnView = memo(
               Thinking
             </p>
           )}
+          {turn.state === 'done' && turn.parts.length === 0 && (
+            <p className={styles.stopped}>No answer: this was stopped, failed, or is being worked on elsewhere.</p>
+          )}
           {turn.state === 'stopped' && <p className={styles.stopped}>Stopped.</p>}
           {turn.error !== null && (
             <p className={styles.error} role="alert">

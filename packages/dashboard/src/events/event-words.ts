@@ -29,6 +29,8 @@ export function eventWords(event: NodeEvent): EventWords {
       return event.leader === null
         ? { tone: 'warn', subject: null, text: 'Nobody leads' }
         : { tone: 'plain', subject: event.leader.name, text: `leads (term ${event.term})` };
+    case 'sessions-changed':
+      return { tone: 'plain', subject: null, text: 'Chats went on elsewhere' };
     case 'task-ended':
       return { tone: event.state === 'done' ? 'plain' : 'warn', subject: null, text: `Task ${event.state}: ${event.title}` };
     case 'config-reloaded': {

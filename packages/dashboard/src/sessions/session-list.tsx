@@ -8,13 +8,12 @@ import styles from './session-list.module.css';
 interface SessionListProps {
   readonly sessions: readonly SessionSummary[];
   readonly currentId: string | null;
-  readonly isRunning: boolean;
   readonly onOpen: (id: string) => void;
   readonly onNew: () => void;
 }
 
 /** Past conversations, the latest first, and the way to a new one. */
-export function SessionList({ sessions, currentId, isRunning, onOpen, onNew }: SessionListProps) {
+export function SessionList({ sessions, currentId, onOpen, onNew }: SessionListProps) {
   const now = useNow(30_000);
   const latestFirst = sessions.toSorted((one, other) => other.updatedAtMs - one.updatedAtMs);
   return (
@@ -31,9 +30,8 @@ export function SessionList({ sessions, currentId, isRunning, onOpen, onNew }: S
               <button
                 aria-current={session.id === currentId ? 'true' : undefined}
                 className={styles.item}
-                disabled={isRunning && session.id !== currentId}
                 onClick={() => session.id !== currentId && onOpen(session.id)}
-                title={isRunning ? 'Stop the answer first' : session.title}
+                title={session.title}
                 type="button"
               >
                 <span className={styles.title}>{session.title === '' ? 'Untitled' : session.title}</span>

@@ -12,17 +12,34 @@ export interface SignedParts {
  * of JSON.parse, or could have: a member that is undefined is left out, an undefined item is null.
  */
 export function canonicalJson(value: unknown): string {
+  // What was written in this form is in this order when it is read, and then Node's writer does it several times faster.
+  return isInOrder(value) ? (JSON.stringify(value) ?? 'null') : writeInOrder(value);
+}
+
+/** Whether the keys of every object in it come in the order they are to be written. */
+function isInOrder(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  if (Array.isArray(value)) return value.every(isInOrder);
+  let last = '';
+  for (const key of Object.keys(value)) {
+    if (key < last || !isInOrder(Reflect.get(value, key))) return false;
+    last = key;
+  }
+  return true;
+}
+
+function writeInOrder(value: unknown): string {
   if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
   if (Array.isArray(value)) {
     let items = '';
-    for (const item of value) items += `${items === '' ? '' : ','}${canonicalJson(item)}`;
+    for (const item of value) items += `${items === '' ? '' : ','}${writeInOrder(item)}`;
     return `[${items}]`;
   }
   let members = '';
   for (const key of Object.keys(value).sort()) {
     const member: unknown = Reflect.get(value, key);
     if (member === undefined) continue;
-    members += `${members === '' ? '' : ','}${JSON.stringify(key)}:${canonicalJson(member)}`;
+    members += `${members === '' ? '' : ','}${JSON.stringify(key)}:${writeInOrder(member)}`;
   }
   return `{${members}}`;
 }

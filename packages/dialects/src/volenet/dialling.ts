@@ -2,6 +2,7 @@ import { type Clock, keepConnected, untilAborted } from '@skein/mesh';
 import { abortReason, type PeerId, SkeinError } from '@skein/protocol';
 import WebSocket from 'ws';
 import type { HttpClient } from './http-client.ts';
+import { postMessage } from './http-posts.ts';
 import type { KnownPeer } from './known-peer.ts';
 import { VOLE_DISCOVER_MS, VOLE_DISCOVERY_MS, VOLE_MESSAGE_BYTES_MAX, VOLE_POST_MS } from './limits.ts';
 
@@ -29,7 +30,11 @@ export interface DiallingParts {
   /** Who has this key, if it is trusted. */
   readonly peerOf: (key: PeerId) => KnownPeer | undefined;
   /** Takes a socket dialled to this peer; resolves with the reason when it is closed. */
-  readonly attach: (socket: WebSocket, peer: KnownPeer, address: string) => Promise<string>;
+  readonly attach: (
+    socket: WebSocket,
+    peer: KnownPeer,
+    options: { readonly address: string; readonly signal: AbortSignal },
+  ) => Promise<string>;
   readonly onProblem: (error: SkeinError) => void;
 }
 
@@ -47,7 +52,8 @@ export function keepDialling(parts: DiallingParts, { signal }: { readonly signal
       if (signal.aborted) throw error;
       return undefined;
     });
-    return socket === undefined ? stayOverHttp(parts, peer, signal) : parts.attach(socket, peer, httpBase(parts.target.url));
+    if (socket === undefined) return stayOverHttp(parts, peer, signal);
+    return parts.attach(socket, peer, { address: httpBase(parts.target.url), signal });
   };
   return keepConnected({ connect, onProblem: parts.onProblem, clock: parts.clock, random: parts.random }, { signal });
 }
@@ -57,24 +63,6 @@ export function httpBase(url: string): string {
   const { protocol, host, pathname } = new URL(url);
   const scheme = protocol === 'wss:' || protocol === 'https:' ? 'https' : 'http';
   return `${scheme}://${host}${pathname.replace(/\/+$/, '')}`;
-}
-
-/** Sends one message over HTTP. @throws SkeinError. */
-export async function postMessage(
-  http: HttpClient,
-  base: string,
-  options: { readonly text: string; readonly timeoutMs: number; readonly signal: AbortSignal },
-): Promise<Buffer> {
-  const { text, timeoutMs, signal } = options;
-  const { status, body } = await http.ask(`${base}/volenet/message`, { method: 'POST', body: text, timeoutMs, signal });
-  if (status === 200) return body;
-  if (status === 429) throw new SkeinError(`${base} takes no more messages now`, { code: 'busy', retryAfterMs: 1_000 });
-  if (status === 401) {
-    throw new SkeinError(`${base} does not know this node’s key, or the clocks differ by more than a minute`, {
-      code: 'unauthenticated',
-    });
-  }
-  throw new SkeinError(`${base} answered ${status} to a message`, { code: 'unavailable' });
 }
 
 async function discover(parts: DiallingParts, signal: AbortSignal): Promise<KnownPeer> {
@@ -146,7 +134,7 @@ async function stayOverHttp(parts: DiallingParts, peer: KnownPeer, signal: Abort
         continue;
       }
       const socket = await openSocket(parts, signal).catch(() => undefined);
-      if (socket !== undefined) return await parts.attach(socket, peer, base);
+      if (socket !== undefined) return await parts.attach(socket, peer, { address: base, signal });
     }
     return problem;
   } finally {

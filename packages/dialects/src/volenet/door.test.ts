@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { MessageDoor } from './door.ts';
 import { loadVoleKeys, publicHalf } from './keys.ts';
 import type { VoleType } from './payloads.ts';
-import { sealBox } from './seal.ts';
+import { BoxSealer } from './seal.ts';
 import { VoleSigner } from './signature.ts';
 import { formatVoleLine, spkiBase64, voleIdOf } from './vole-id.ts';
 
@@ -165,8 +165,9 @@ describe('a sealed message', () => {
   const identity = createIdentity();
   const sign = signerOf(identity);
   const keys = { x25519: publicHalf(ownKeys.x25519), mlKem: publicHalf(ownKeys.mlKem) };
+  const clock = { monotonicMs: () => 0 };
   const seal = (inner: string, aad = `${voleIdOf(identity)}|${self}`) =>
-    sign('sealed:direct', { box: sealBox(inner, keys, aad) });
+    sign('sealed:direct', { box: new BoxSealer({ to: keys, aad, clock }).seal(inner) });
 
   it('is what is in it', () => {
     expect(doorFor([{ identity }]).read(seal(sign('tool:call', call)))).toMatchObject({

@@ -6,7 +6,7 @@ import type { VoleHost, VoleTrust } from './host.ts';
 import { VOLE_AGE_MAX_MS, VOLE_AHEAD_MAX_MS, VOLE_DEPTH_MAX, VOLE_MESSAGE_BYTES_MAX, VOLE_VALUES_MAX } from './limits.ts';
 import { mayBroadcast, parseBody, type VoleBody } from './payloads.ts';
 import type { ReplayGuard } from './replay.ts';
-import { type BoxKeys, openBox } from './seal.ts';
+import { type BoxKeys, BoxOpener } from './seal.ts';
 import { verifyHybrid, verifySignature } from './signature.ts';
 import { isVoleId, mlDsaKey, parseVoleLine, type VoleId } from './vole-id.ts';
 
@@ -58,12 +58,14 @@ export interface MessageDoorParts {
  */
 export class MessageDoor {
   readonly #parts: MessageDoorParts;
+  readonly #opener: BoxOpener;
   readonly #mlDsaKeys = new Map<string, KeyObject>();
   /** ML-DSA keys announced by trusted peers in this life: they count even where the host keeps none. */
   readonly #pinned = new Map<PeerId, string>();
 
   constructor(parts: MessageDoorParts) {
     this.#parts = parts;
+    this.#opener = new BoxOpener(parts.boxKeys);
   }
 
   /**
@@ -74,7 +76,7 @@ export class MessageDoor {
     const { box, ...message } = this.#open(bytes, admission);
     if (box === undefined) return message;
     const { identity } = message.from;
-    const plain = openBox(box.box, this.#parts.boxKeys, `${box.from}|${this.#parts.self}`);
+    const plain = this.#opener.open(box.box, `${box.from}|${this.#parts.self}`);
     const inner = this.#open(plain, {
       admit: (sender) => {
         if (sender.identity.id !== identity.id) throw unverified('A sealed message is from another than its envelope');

@@ -26,7 +26,7 @@ export interface HttpDoorParts {
   readonly line: string;
   readonly name: string | undefined;
   /** Takes one message and gives the message to answer with, as text, if any. @throws SkeinError. */
-  readonly onMessage: (bytes: Buffer, address: string) => string | undefined;
+  readonly onMessage: (bytes: Buffer) => string | undefined;
   readonly onKnock: ((knock: VoleKnock) => 'trusted' | 'pending' | 'refused') | undefined;
   readonly onRefused: (error: SkeinError, address: string) => void;
 }
@@ -88,7 +88,7 @@ export class HttpDoor {
     }
     const bytes = await collect(request, VOLE_MESSAGE_BYTES_MAX);
     try {
-      const reply = this.#parts.onMessage(bytes, address);
+      const reply = this.#parts.onMessage(bytes);
       // Proven: this node has just written it.
       return { status: 200, body: reply === undefined ? { ok: true } : { ok: true, response: JSON.parse(reply) as object } };
     } catch (thrown) {

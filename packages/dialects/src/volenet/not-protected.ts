@@ -1,4 +1,5 @@
-import type { Encryption, PeerLink } from './peer-link.ts';
+import type { Encryption } from './message-writer.ts';
+import type { PeerLink } from './peer-link.ts';
 
 /** What VoleNet's protocol does not give a connection, in sentences for people. */
 export function notProtected(parts: {

@@ -1,14 +1,10 @@
 import type { Clock } from '@skein/mesh';
 import { type Grant, type Json, SkeinError, type ToolDescriptor } from '@skein/protocol';
 import type { VoleHost } from './host.ts';
-import { VOLE_CALL_MS, VOLE_SEARCH_MS, VOLE_TASK_MS } from './limits.ts';
 import type { VolePayload, VoleTask } from './payloads.ts';
 import type { PeerLink } from './peer-link.ts';
+import { RunningRequests } from './running-requests.ts';
 
-/** Of one peer, at once; one more is refused with a word. */
-const CALLS_MAX = 64;
-const TASKS_MAX = 8;
-const SEARCHES_MAX = 8;
 /** The same list is not sent again so soon: peers ask three times when they meet. */
 const LIST_PAUSE_MS = 2_000;
 const NOT_LISTED = { text: '', atMs: Number.NEGATIVE_INFINITY };
@@ -28,17 +24,13 @@ export interface ServedRequestsParts {
 /** What one peer asked of this node and has not been answered. */
 export class ServedRequests {
   readonly #parts: ServedRequestsParts;
-  readonly #running = new Map<string, AbortController>();
+  readonly #running: RunningRequests;
   #listed = NOT_LISTED;
   #releaseGrace: () => void = () => {};
 
   constructor(parts: ServedRequestsParts) {
     this.#parts = parts;
-  }
-
-  /** Calls, tasks and searches being run for the peer. */
-  get size(): number {
-    return this.#running.size;
+    this.#running = new RunningRequests(parts.clock);
   }
 
   /** Sends the list of tools the peer may use; an empty one is said too. */
@@ -68,11 +60,11 @@ export class ServedRequests {
             : message;
       reply({ success: false, error, code, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
     };
-    this.#run({ key: `call:${callId}`, max: CALLS_MAX, timeoutMs: VOLE_CALL_MS, what: toolName, fail }, async (signal) => {
+    this.#running.run({ kind: 'call', id: callId, what: toolName, fail }, async (signal) => {
       this.#assertMay('tools', toolName);
       const output = await host.callTool(link.id, toolName, withoutCaller(params), { signal });
       // An undefined output would end the process of the node that gets it.
-      reply({ success: true, output: plain(output) });
+      reply({ output: plain(output), success: true });
     });
   }
 
@@ -84,7 +76,7 @@ export class ServedRequests {
       const { code, message } = SkeinError.from(thrown).toPublic();
       this.#answer('task:result', { taskId, status: code === 'canceled' ? 'cancelled' : 'failed', error: message });
     };
-    this.#run({ key: `task:${taskId}`, max: TASKS_MAX, timeoutMs: VOLE_TASK_MS, what: 'The task', fail }, async (signal) => {
+    this.#running.run({ kind: 'task', id: taskId, what: 'The task', fail }, async (signal) => {
       this.#assertMay('brain');
       const end = await host.runTask(link.id, task, { signal });
       this.#answer('task:result', { taskId, ...end });
@@ -96,8 +88,7 @@ export class ServedRequests {
     const { host, link, onProblem } = this.#parts;
     const { requestId } = query;
     const fail = (thrown: unknown) => onProblem(SkeinError.from(thrown));
-    const task = { key: `search:${requestId}`, max: SEARCHES_MAX, timeoutMs: VOLE_SEARCH_MS, what: 'The search', fail };
-    this.#run(task, async (signal) => {
+    this.#running.run({ kind: 'search', id: requestId, what: 'The search', fail }, async (signal) => {
       this.#assertMay('memory-read');
       const results = await host.searchMemory(link.id, query, { signal });
       this.#answer('memory:results', { requestId, instanceId: this.#self, instanceName: host.name, results });
@@ -109,51 +100,18 @@ export class ServedRequests {
     this.#listed = NOT_LISTED;
     this.#releaseGrace();
     this.#releaseGrace = this.#parts.clock.after(GRACE_MS, () => {
-      if (!this.#parts.link.isConnected) this.close('the peer left');
+      if (!this.#parts.link.isConnected) this.#running.stop('the peer left');
     });
   }
 
-  /** Stops all that runs. */
+  /** Stops all that runs, for good. */
   close(reason: string): void {
     this.#releaseGrace();
-    for (const controller of this.#running.values()) {
-      controller.abort(new SkeinError(`Stopped: ${reason}`, { code: 'canceled' }));
-    }
+    this.#running.close(reason);
   }
 
   get #self(): string {
     return this.#parts.link.ownId;
-  }
-
-  #run(
-    options: {
-      readonly key: string;
-      readonly max: number;
-      readonly timeoutMs: number;
-      readonly what: string;
-      readonly fail: (thrown: unknown) => void;
-    },
-    work: (signal: AbortSignal) => Promise<void>,
-  ): void {
-    const { key, max, timeoutMs, what, fail } = options;
-    // Asked twice: the first is being done and will be answered.
-    if (this.#running.has(key)) return;
-    const kind = key.slice(0, key.indexOf(':'));
-    const ofKind = [...this.#running.keys()].filter((running) => running.startsWith(kind)).length;
-    if (ofKind >= max) {
-      fail(new SkeinError(`busy: ${max} are running for you already; try again in 1 s`, { code: 'busy', retryAfterMs: 1_000 }));
-      return;
-    }
-    const controller = new AbortController();
-    this.#running.set(key, controller);
-    const late = new SkeinError(`${what} took longer than the ${timeoutMs} ms its caller waits`, { code: 'deadline-exceeded' });
-    const release = this.#parts.clock.after(timeoutMs, () => controller.abort(late));
-    // In a turn of its own, so that a host that throws at once is caught as well.
-    const done = Promise.resolve().then(() => work(controller.signal));
-    done.catch(fail).finally(() => {
-      release();
-      this.#running.delete(key);
-    });
   }
 
   #may(grant: Grant): boolean {
@@ -205,7 +163,8 @@ export class ServedRequests {
 /** The parameters as an object, without the caller that VoleNet's receivers put into it: that is not for the sender to say. */
 function withoutCaller(params: unknown): Record<string, unknown> {
   if (typeof params !== 'object' || params === null || Array.isArray(params)) return {};
-  const { __caller: _claimed, ...rest } = { ...params } as Record<string, unknown> & { __caller?: unknown };
+  // Proven: an object, and no list.
+  const { __caller: _claimed, ...rest } = params as Record<string, unknown> & { __caller?: unknown };
   return rest;
 }
 

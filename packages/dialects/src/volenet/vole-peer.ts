@@ -3,6 +3,7 @@ import type { Tool } from '@skein/agent';
 import type { Clock } from '@skein/mesh';
 import { type Json, type PeerId, SkeinError, toolName } from '@skein/protocol';
 import { VOLE_CALL_MS, VOLE_SEARCH_MS, VOLE_TASK_MS, VOLE_TOOLS_MAX } from './limits.ts';
+import type { Encryption } from './message-writer.ts';
 import { notProtected } from './not-protected.ts';
 import {
   type ToolEntry,
@@ -13,7 +14,7 @@ import {
   type VoleTask,
   type VoleTaskEnd,
 } from './payloads.ts';
-import type { Encryption, PeerLink } from './peer-link.ts';
+import type { PeerLink } from './peer-link.ts';
 import { PendingAnswers } from './pending-answers.ts';
 import type { VoleId } from './vole-id.ts';
 
@@ -109,7 +110,7 @@ export class VolePeer {
       what: `${this.name}/${name}`,
       timeoutMs: options.timeoutMs ?? VOLE_CALL_MS,
       signal: options.signal,
-      send: () => this.#parts.link.send('tool:call', { callId, toolName: name, params }),
+      send: () => this.#parts.link.send('tool:call', { callId, params, toolName: name }),
     });
     // Proven: it came out of JSON.parse.
     if (result.success) return (result.output ?? null) as Json;

@@ -169,3 +169,24 @@ test('a file left empty by a process that ended while creating it is taken as ne
   using database = openDatabase({ path, migrations: [ITEMS] });
   expect(database.all('SELECT * FROM items')).toEqual([]);
 });
+
+test('a file that a power cut left unreadable while it was created is emptied by its journal and taken as new', () => {
+  const path = join(directory, 'cut.db');
+  writeFileSync(path, Buffer.alloc(2 * 4_096));
+  // The header of a rollback journal (https://www.sqlite.org/fileformat.html#the_rollback_journal): no pages, none before.
+  const journal = Buffer.alloc(512);
+  journal.write('d9d505f920a163d7', 'hex');
+  journal.writeUInt32BE(512, 20);
+  journal.writeUInt32BE(4_096, 24);
+  writeFileSync(`${path}-journal`, journal);
+  using database = openDatabase({ path, migrations: [ITEMS] });
+  expect(database.all('SELECT * FROM items')).toEqual([]);
+});
+
+test('a file of another program is left alone, whatever journal stands beside it', () => {
+  const path = join(directory, 'foreign-with-journal.db');
+  writeFileSync(path, 'dear diary, '.repeat(1_000));
+  writeFileSync(`${path}-journal`, 'not a journal');
+  expect(() => openDatabase({ path, migrations: [ITEMS] })).toThrow(expect.objectContaining({ code: 'corrupt' }));
+  expect(readFileSync(path, 'utf8')).toBe('dear diary, '.repeat(1_000));
+});

@@ -1,14 +1,15 @@
+import { dirname } from 'node:path';
 import { SkeinError } from '@skein/protocol';
 
 /** Primary result codes of SQLite (https://www.sqlite.org/rescode.html). */
 const BUSY = [5, 6]; // BUSY, LOCKED
 const CORRUPT = [11, 26]; // CORRUPT, NOTADB
-const UNAVAILABLE: Readonly<Record<number, string>> = {
-  8: 'is read-only',
-  10: 'could not be read or written (input/output error)',
-  13: 'is full: no space is left',
-  14: 'could not be opened',
-  23: 'may not be accessed',
+const UNAVAILABLE: Readonly<Record<number, { readonly problem: string; readonly fix: 'rights' | 'disk' }>> = {
+  8: { problem: 'is read-only for this user', fix: 'rights' },
+  10: { problem: 'could not be read or written (input/output error)', fix: 'disk' },
+  13: { problem: 'is full: no space is left', fix: 'disk' },
+  14: { problem: 'could not be opened', fix: 'rights' },
+  23: { problem: 'may not be accessed', fix: 'rights' },
 };
 
 /**
@@ -26,9 +27,15 @@ export function databaseError(thrown: unknown, path: string): unknown {
     });
   }
   if (CORRUPT.includes(code)) return corruptDatabase(path, 'SQLite found damage in it', thrown);
-  const problem = UNAVAILABLE[code];
-  if (problem === undefined) return thrown;
-  return new SkeinError(`The database ${path} ${problem}; nothing was written. Free space or repair the disk, then try again`, {
+  const known = UNAVAILABLE[code];
+  if (known === undefined) return thrown;
+  const { problem, fix } = known;
+  // Its folder too: SQLite keeps files beside it.
+  const advice = {
+    rights: `Give this user the right to write the folder ${dirname(path)} and the files in it`,
+    disk: 'Free space or repair the disk',
+  };
+  return new SkeinError(`The database ${path} ${problem}; nothing was written. ${advice[fix]}, then try again`, {
     code: 'unavailable',
     cause: thrown,
     retryAfterMs: 5_000,

@@ -26,8 +26,13 @@ export class MarkFile {
     this.#descriptor = openSync(path, 'a', 0o600);
     closeSync(this.#descriptor);
     this.#descriptor = openSync(path, 'r+');
-    this.write(mark, { sync: true });
-    syncDirectory(dirname(path));
+    try {
+      this.write(mark, { sync: true });
+      syncDirectory(dirname(path));
+    } catch (thrown) {
+      this.close();
+      throw thrown;
+    }
   }
 
   /** Overwrites in place. Without `sync` a power cut may bring back an older mark, which only lowers the bound. */

@@ -51,7 +51,8 @@ function openFile(settings: Settings): Database {
   const bytes = sizeOf(path);
   if (known !== undefined && bytes === 0) throw corruptDatabase(path, 'it is missing or empty, though it held data');
   if (bytes === 0) closeSync(openSync(path, 'a', 0o600));
-  else assertDatabaseFile(path);
+  // A power cut while it was created may leave anything in it, and the journal by which SQLite empties it again.
+  else if (known !== undefined || sizeOf(`${path}-journal`) === 0) assertDatabaseFile(path);
   chmodSync(path, 0o600);
   const intact = isAsClosed(path, known);
   const connection = connect(settings);
@@ -67,8 +68,13 @@ function openFile(settings: Settings): Database {
     const onClosed = (total: number) => {
       // A file that another process still has a log for is not whole by itself: then there is no digest to keep.
       const digest = sizeOf(`${path}-wal`) === 0 ? digestOf(path) : undefined;
-      mark.write({ commits: total, digest }, { sync: true });
-      mark.close();
+      try {
+        mark.write({ commits: total, digest }, { sync: true });
+      } catch {
+        // The database itself is closed in order; whatever of this is on the disk, the next opening looks at every page.
+      } finally {
+        mark.close();
+      }
     };
     return new Database({ ...settings, connection, mark, commits, onClosed });
   } catch (thrown) {

@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { type ConfigInput, config } from './schema.ts';
 import { uncover } from './schema-walk.ts';
 
-const HEADER = `// The config of one Skein node. Each commented line shows what holds without it; an environment variable
-// such as SKEIN_PORT, and an option of the command line, are stronger than this file.`;
+const HEADER = `// The config of one Skein node. Each commented line shows what holds without it, or an example where that is nothing;
+// an environment variable such as SKEIN_PORT, and an option of the command line, are stronger than this file.`;
 
 const LINE_CHARACTERS = 100;
 
@@ -28,7 +28,8 @@ function describeObject(schema: z.ZodObject, values: unknown, defaults: unknown,
       const [open = '{', ...rest] = describeObject(bare, given, property(parsed.data, key), inner);
       return [...head, `${inner}"${key}": ${open.trim()}`, ...rest.slice(0, -1), `${inner}},`];
     }
-    const shown = given ?? property(parsed.data, key) ?? metaOf(field, 'example') ?? null;
+    const held = property(parsed.data, key);
+    const shown = given ?? (isNothing(held) ? (metaOf(field, 'example') ?? held ?? null) : held);
     const text = formatValue(shown).replaceAll('\n', `\n${inner}`);
     const line = `${inner}"${key}": ${text},`;
     return [...head, given === undefined ? commented(line, inner) : line];
@@ -42,15 +43,34 @@ function formatValue(value: unknown): string {
   const short = JSON.stringify(value, null, 1)
     .replaceAll(/\n\s*/g, ' ')
     .replaceAll(/\[ | \]/g, (end) => end.trim());
-  if (short.length <= LINE_CHARACTERS) return short;
-  if (!Array.isArray(value) || value.some((entry) => typeof entry === 'object')) return JSON.stringify(value, null, 2);
+  if (short.length <= LINE_CHARACTERS || typeof value !== 'object' || value === null) return short;
+  if (!Array.isArray(value)) {
+    return inLines(
+      '{}',
+      Object.entries(value).map(([key, entry]) => `${JSON.stringify(key)}: ${formatValue(entry)}`),
+    );
+  }
+  if (value.some((entry) => typeof entry === 'object')) return inLines('[]', value.map(formatValue));
+  return formatWords(value);
+}
+
+function inLines([open = '', close = '']: string, entries: readonly string[]): string {
+  return [open, `  ${entries.join(',\n').replaceAll('\n', '\n  ')}`, close].join('\n');
+}
+
+function formatWords(words: readonly unknown[]): string {
   const lines = [' '];
-  for (const entry of value) {
+  for (const entry of words) {
     const word = ` ${JSON.stringify(entry)},`;
     const last = lines.pop() ?? '';
     lines.push(...(last.length + word.length <= LINE_CHARACTERS ? [last + word] : [last, ` ${word}`]));
   }
   return ['[', ...lines, ']'].join('\n');
+}
+
+/** Nothing at all, or a list or object of nothing: an example tells more. */
+function isNothing(value: unknown): boolean {
+  return value === undefined || (typeof value === 'object' && value !== null && Object.keys(value).length === 0);
 }
 
 function commented(line: string, indent: string): string {

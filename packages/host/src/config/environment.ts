@@ -37,6 +37,12 @@ const VARIABLES: Readonly<Record<string, Variable>> = {
 /** Names another config file; the one variable that is not a config value. */
 const FILE_VARIABLE = 'SKEIN_CONFIG';
 
+/** Every variable of ours by name, with the path of the config value it overrides; null for the one that names the file. */
+export function environmentVariables(): readonly { readonly name: string; readonly path: string | null }[] {
+  const values = Object.entries(VARIABLES).map(([name, { path }]) => ({ name, path: path.join('.') }));
+  return [{ name: FILE_VARIABLE, path: null }, ...values];
+}
+
 /** A config value that came from the environment. */
 export interface EnvironmentValue {
   readonly variable: string;

@@ -93,7 +93,7 @@ test('a key that is nothing like a known one is refused with the list of those',
   expect(problemsOf('{"zzzzzzzz": 1}')).toContain('known: name, dataDir, net');
 });
 
-test.each(['relay', 'encrypt', 'discovery', 'files', 'publicJoin'])('net.%s is refused as known but not available', (key) => {
+test.each(['relay', 'discovery', 'files', 'publicJoin'])('net.%s is refused as known but not available', (key) => {
   expect(problemsOf(JSON.stringify({ net: { [key]: {} } }))).toContain(
     `net.${key}: known from VoleNet, not available in this version`,
   );
@@ -189,5 +189,14 @@ test('every commented line of the described config can be uncommented', () => {
   expect(uncommented.filter((line) => /^\s*"/.test(line)).length).toBeGreaterThan(20);
   using place = folder(uncommented.join('\n'));
   // The two examples of a name are the same node's.
-  expect(loadConfig({ cwd: place.cwd, env: {} }).config.net.hostname).toBe('node.example.org');
+  const { net, brain, tools, schedules } = loadConfig({ cwd: place.cwd, env: {} }).config;
+  expect(net.hostname).toBe('node.example.org');
+  expect(net.peers.map(({ dialect }) => dialect)).toEqual(['skein', 'skein']);
+  expect(brain?.fallbacks.length).toBe(2);
+  expect([tools.plugins.length, Object.keys(tools.mcp), Object.keys(tools.databases), schedules.length]).toEqual([
+    2,
+    ['files', 'calendar'],
+    ['shop', 'stock'],
+    1,
+  ]);
 });

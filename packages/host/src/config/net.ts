@@ -33,7 +33,9 @@ const peer = z.strictObject({
   trust: z
     .enum(['full', 'tool', 'read'])
     .optional()
-    .describe('What it may do here; absent, what authorized_peers says of its key.'),
+    .describe(
+      'What it may do here; absent, what authorized_peers says of its key. A level stated there is raised only with "key" or where its line has this address.',
+    ),
   allowTools: z.array(toolPattern).optional().describe('The only tools it may call here; absent, all that are shared.'),
   denyTools: z.array(toolPattern).optional().describe('Tools it may never call here.'),
   allowBrain: z
@@ -97,7 +99,27 @@ export const netConfig = z.strictObject({
       "The file of the key's passphrase, for its owner only (mode 0600); absent, an encrypted key is asked for on the terminal.",
     )
     .meta({ example: '/run/secrets/skein-passphrase' }),
-  peers: z.array(peer).max(1_000).default([]).describe('Nodes to dial, and to keep connected.'),
+  peers: z
+    .array(peer)
+    .max(1_000)
+    .default([])
+    .describe(
+      'Nodes to dial, and to keep connected. "key" is the key line another prints with skein net show-key; what is left out holds as authorized_peers says.',
+    )
+    .meta({
+      example: [
+        { url: 'ws://192.168.1.20:9700' },
+        {
+          url: 'wss://node.example.org',
+          key: 'skein-ed25519 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo= eu-monitor',
+          trust: 'tool',
+          allowTools: ['system_info', 'disk_*'],
+          denyTools: ['shell_exec'],
+          allowBrain: false,
+          dialect: 'skein',
+        },
+      ],
+    }),
   share: share.prefault({}).describe('What this node offers.'),
   routing: z
     .record(z.string().min(1).max(200), nodeName)
@@ -134,6 +156,19 @@ export const netConfig = z.strictObject({
     .default('leader')
     .describe('Who runs the heartbeat and the schedules: the leader for all, or each node for itself.'),
   volenet: z.boolean().default(false).describe('Let OpenVole nodes in on the same port, with the VoleNet protocol.'),
+  encrypt: z
+    .union([z.boolean(), z.literal('require')])
+    .default(true)
+    .describe(
+      'Seal what goes to an OpenVole node, as far as it announced keys to seal to; "require" sends and takes nothing unsealed; false sends it readable to whoever carries it. Between Skein nodes everything is always encrypted, whatever stands here.',
+    ),
+  chatRetention: z
+    .strictObject({
+      maxMessages: z.int().min(1).max(100_000).default(1_000).describe('Messages kept of each peer; beyond, the oldest goes.'),
+      maxAgeDays: z.int().min(1).max(3_650).default(90).describe('Older ones go, those that still wait to be sent too.'),
+    })
+    .prefault({})
+    .describe('How long the messages between people at this node and at its peers are kept (skein net messages).'),
   maxConnections: z.int().min(1).max(100_000).default(1_000).describe('Inbound connections at one time.'),
   authTimeoutMs: z
     .int()
@@ -153,8 +188,6 @@ export const UNAVAILABLE_KEYS: ReadonlySet<string> = new Set([
   'net.discovery',
   'net.publicJoin',
   'net.relay',
-  'net.encrypt',
   'net.publishNames',
-  'net.chatRetention',
   'net.files',
 ]);

@@ -27,7 +27,9 @@ const agentConfig = z.strictObject({
     .array(z.string().min(1).max(200))
     .max(256)
     .default([...AGENT_DEFAULTS.allowAfterUntrusted])
-    .describe('Tools that may change something without asking, even after the turn read text from outside.'),
+    .describe(
+      'Tools that may change something, or read any address, without asking, even after the turn read text from outside.',
+    ),
   turnTimeoutMs: timeoutMs.default(AGENT_DEFAULTS.turnTimeoutMs).describe('The longest a turn may take.'),
   toolTimeoutMs: timeoutMs.default(AGENT_DEFAULTS.toolTimeoutMs).describe('The longest one tool call may take.'),
   confirmTimeoutMs: timeoutMs.default(AGENT_DEFAULTS.confirmTimeoutMs).describe('How long a person has to say yes.'),
@@ -39,7 +41,7 @@ const tasksConfig = z.strictObject({
     .min(1)
     .max(256)
     .default(TASK_RUNNER_DEFAULTS.capacity)
-    .describe('Requests worked on at once; more wait (net.maxQueuedTasks).'),
+    .describe('Requests worked on at once; of any one peer one less, where there are several; more wait (net.maxQueuedTasks).'),
   maxTokensPerPeerHour: z
     .int()
     .min(1)
@@ -95,7 +97,21 @@ export const config = z.strictObject({
     .describe(
       'The model; absent, one is looked for: a key in the environment, Ollama, else the built-in intents brain. "intents" is that one, "none" is no brain.',
     )
-    .meta({ example: { provider: 'ollama', model: 'llama3.2' } }),
+    .meta({
+      example: {
+        provider: 'openai-compatible',
+        model: 'my-model',
+        baseUrl: 'http://127.0.0.1:8000/v1',
+        apiKeyEnv: 'MY_MODEL_KEY',
+        temperature: 0.2,
+        maxOutputTokens: 4_096,
+        timeoutMs: 120_000,
+        fallbacks: [
+          { provider: 'anthropic', model: 'claude-sonnet-4-5', apiKeyFile: 'anthropic.key' },
+          { provider: 'ollama', model: 'llama3.2' },
+        ],
+      },
+    }),
   tools: toolsConfig.prefault({}).describe('The tools of this node.'),
   agent: agentConfig.prefault({}).describe('How a turn runs.'),
   tasks: tasksConfig.prefault({}).describe('How much is worked on.'),

@@ -1,4 +1,4 @@
-import type { Peer } from '@skein/mesh';
+import { describeElection, type ElectionState, majorityOf, type Peer } from '@skein/mesh';
 import type { ElectionMode, PeerId } from '@skein/protocol';
 
 /** Who leads, as this node sees it. */
@@ -38,4 +38,44 @@ export interface Witnesses {
   readonly all: number;
   /** Whether what this node has noted itself counts as much as a witness's word. */
   readonly selfCounts: boolean;
+}
+
+/** Who leads, from the state of the election. */
+export function leadershipStatusOf(state: ElectionState, nameOf: (id: PeerId) => string): LeadershipStatus {
+  const { setting, leader, term, peers } = state;
+  const voters = setting.voters.map((id) => ({ id, name: nameOf(id), connected: id === setting.self || peers.has(id) }));
+  return {
+    mode: setting.mode,
+    leader: leader === null ? null : { id: leader, name: nameOf(leader) },
+    term,
+    isMe: state.role === 'leader',
+    voters,
+    witnessNeeded: setting.voters.length === 2,
+    bestEffort: setting.mode === 'auto',
+    note: describeElection(state, nameOf),
+  };
+}
+
+/** As `Leadership.witnesses`, with the sessions there are now. */
+export function witnessesOf({ setting, peers }: ElectionState, sessions: ReadonlyMap<PeerId, Peer>): Witnesses {
+  const connected = (ids: Iterable<PeerId>) => [...ids].flatMap((id) => sessions.get(id) ?? []);
+  switch (setting.mode) {
+    case 'forced':
+      return { mode: 'forced', peers: [], needed: 0, all: 0, selfCounts: true };
+    case 'quorum': {
+      const selfCounts = setting.voters.includes(setting.self);
+      const own = selfCounts ? 1 : 0;
+      return {
+        mode: 'quorum',
+        peers: connected(setting.voters),
+        needed: majorityOf(setting.voters) - own,
+        all: setting.voters.length - own,
+        selfCounts,
+      };
+    }
+    case 'auto': {
+      const members = [...peers].flatMap(([id, { said }]) => (setting.members.has(id) && said?.mode === 'auto' ? [id] : []));
+      return { mode: 'auto', peers: connected(members), needed: members.length, all: members.length, selfCounts: true };
+    }
+  }
 }

@@ -1,7 +1,6 @@
 import {
   type Clock,
   createElection,
-  describeElection,
   type ElectionAnswer,
   type ElectionEffect,
   type ElectionEvent,
@@ -11,7 +10,6 @@ import {
   type ElectionState,
   leaseUntilMs,
   type Mesh,
-  majorityOf,
   nextElection,
   type Peer,
   type Router,
@@ -21,7 +19,7 @@ import { abortReason, leaderRenew, leaderState, leaderVote, type PeerId, SkeinEr
 import { Sparingly } from '../sparingly.ts';
 import { askElection } from './election-calls.ts';
 import { readElectionRecord } from './election-file.ts';
-import type { Fence, LeadershipStatus, Witnesses } from './leadership-status.ts';
+import { type Fence, type LeadershipStatus, leadershipStatusOf, type Witnesses, witnessesOf } from './leadership-status.ts';
 
 /** After the file could not be written. */
 const WRITE_AGAIN_MS = 5_000;
@@ -105,20 +103,7 @@ export class Leadership {
   }
 
   status(): LeadershipStatus {
-    const state = this.#started();
-    const { setting, leader, term, peers } = state;
-    const { nameOf } = this.#parts;
-    const voters = setting.voters.map((id) => ({ id, name: nameOf(id), connected: id === setting.self || peers.has(id) }));
-    return {
-      mode: setting.mode,
-      leader: leader === null ? null : { id: leader, name: nameOf(leader) },
-      term,
-      isMe: state.role === 'leader',
-      voters,
-      witnessNeeded: setting.voters.length === 2,
-      bestEffort: setting.mode === 'auto',
-      note: describeElection(state, nameOf),
-    };
+    return leadershipStatusOf(this.#started(), this.#parts.nameOf);
   }
 
   /** Calls back when another leads, nobody does, or a new term began; the returned function ends that. */
@@ -137,27 +122,7 @@ export class Leadership {
    * `quorum`, in `auto` all that take part, nobody in `forced`. Fewer peers than needed: it cannot be done now.
    */
   witnesses(): Witnesses {
-    const { setting, peers } = this.#started();
-    const connected = (ids: Iterable<PeerId>) => [...ids].flatMap((id) => this.#parts.mesh.peers.get(id) ?? []);
-    switch (setting.mode) {
-      case 'forced':
-        return { mode: 'forced', peers: [], needed: 0, all: 0, selfCounts: true };
-      case 'quorum': {
-        const selfCounts = setting.voters.includes(setting.self);
-        const own = selfCounts ? 1 : 0;
-        return {
-          mode: 'quorum',
-          peers: connected(setting.voters),
-          needed: majorityOf(setting.voters) - own,
-          all: setting.voters.length - own,
-          selfCounts,
-        };
-      }
-      case 'auto': {
-        const members = [...peers].flatMap(([id, { said }]) => (setting.members.has(id) && said?.mode === 'auto' ? [id] : []));
-        return { mode: 'auto', peers: connected(members), needed: members.length, all: members.length, selfCounts: true };
-      }
-    }
+    return witnessesOf(this.#started(), this.#parts.mesh.peers);
   }
 
   /**

@@ -25,6 +25,8 @@ export interface LogSyncParts {
   /** Whether operations of this author are taken, whoever brings them. */
   readonly mayWrite: (author: PeerId) => boolean;
   readonly onEvent: (event: SyncEvent) => void;
+  /** Told when peers brought something that was not here. */
+  readonly onGrown?: () => void;
 }
 
 /** Keeps one log the same on this node and its peers. */
@@ -75,7 +77,10 @@ export class LogSync {
       onReleased: () => {
         for (const other of this.#exchanges.values()) other.pull();
       },
-      onGrown: (chains) => this.#grown(chains),
+      onGrown: (chains) => {
+        this.#grown(chains);
+        this.#parts.onGrown?.();
+      },
     });
     this.#exchanges.set(peer.id, exchange);
     exchange.meet();

@@ -138,8 +138,8 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /** What a definition is, in 32 bytes: all that a model or a person would decide by. */
-export function digestOf({ name, description, input, effect }: ToolDescriptor): string {
+export function digestOf({ name, description, input, effect, openWorld }: ToolDescriptor): string {
   return createHash('sha256')
-    .update(JSON.stringify([name, description, input, effect]))
+    .update(JSON.stringify([name, description, input, effect, ...(openWorld === true ? ['open world'] : [])]))
     .digest('base64');
 }

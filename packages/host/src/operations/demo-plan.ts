@@ -69,7 +69,7 @@ async function untilFree(root: string): Promise<void> {
     if (name === undefined) return;
     if (performance.now() - startedMs > FREE_MS) {
       throw new SkeinError(
-        `The demo below ${root} runs already (${name} is process ${findRunning(dirOf(root, name))?.pid ?? 'unknown'}). Ask it: skein ask --config ${configOf(root, COORDINATOR)} "…"; or stop it, or choose another --data-dir`,
+        `The demo below ${root} runs already (${name} is process ${findRunning(dirOf(root, name))?.pid ?? 'unknown'}). Ask it: skein -C ${path.join(root, COORDINATOR)} ask "…"; or stop it, or choose another --data-dir`,
         { code: 'conflict' },
       );
     }

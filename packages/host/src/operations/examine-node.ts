@@ -11,7 +11,7 @@ import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load-
 import { dataDir } from '../data-dir.ts';
 import { NODE_MIGRATIONS, readWitnesses } from '../node-files.ts';
 import { loadNodeKey } from '../node-key.ts';
-import { loadNodeTools } from '../node-tools.ts';
+import { loadNodeTools, overlookedPlugins } from '../node-tools.ts';
 import { findRunning } from '../running.ts';
 import { openNode } from './open-node.ts';
 import { listTrusted } from './trust-peer.ts';
@@ -98,11 +98,34 @@ function examineRuntime(): Finding {
 
 function examineDataDir({ config: { dataDir: root } }: LoadedConfig): Finding {
   const stats = statSync(root, { throwIfNoEntry: false });
-  if (stats === undefined) return ok(`${root} will be made`);
+  if (stats === undefined) {
+    const parent = nearestFolder(path.dirname(root));
+    return isUsable(parent) ? ok(`${root} will be made at the first start`) : notWritable(parent);
+  }
   if (!stats.isDirectory()) return { state: 'fail', text: `${root} is not a folder`, fix: 'choose another with --data-dir' };
-  accessSync(root, constants.R_OK | constants.W_OK);
+  if (!isUsable(root)) return notWritable(root);
   if (process.platform === 'win32' || (stats.mode & 0o077) === 0) return ok(root);
   return { state: 'warn', text: `others may look into ${root}`, fix: `run: chmod 700 ${root}` };
+}
+
+/** The folder, or the first above it that is there. */
+function nearestFolder(folder: string): string {
+  const parent = path.dirname(folder);
+  return existsSync(folder) || parent === folder ? folder : nearestFolder(parent);
+}
+
+function isUsable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false; // Whatever the reason: a node could keep nothing there.
+  }
+}
+
+function notWritable(folder: string): Finding {
+  const fix = 'give this user the right to read and write it, or choose another folder with --data-dir';
+  return { state: 'fail', text: `this user cannot write in ${folder}`, fix };
 }
 
 function examineKey(loaded: LoadedConfig): Finding {
@@ -189,9 +212,19 @@ function tryPort(host: string, port: number): Promise<string | undefined> {
 
 async function examineTools(loaded: LoadedConfig): Promise<Finding> {
   const { config } = loaded;
+  const dir = dataDir(config.dataDir);
   await using started = new AsyncDisposableStack();
-  const tools = await loadNodeTools({ loaded, dir: dataDir(config.dataDir) }, started);
-  return ok(`${tools.length} of this node, ${config.net.share.tools ? 'shared with trusted peers' : 'not shared'}`);
+  const tools = await loadNodeTools({ loaded, dir }, started);
+  const overlooked = await overlookedPlugins(dir);
+  if (overlooked.length > 0) {
+    return {
+      state: 'warn',
+      text: `${overlooked.join(', ')}: not loaded, since a plug-in is one .ts or .mjs file`,
+      fix: 'rename it',
+    };
+  }
+  const shared = config.net.share.tools ? 'shared with trusted peers' : 'not shared';
+  return ok(`${tools.length} built in or plug-ins, ${shared}; skein tools lists those of memory, servers and peers too`);
 }
 
 async function examineSandbox(): Promise<Finding> {
@@ -210,13 +243,21 @@ function examineCertificate({ config: { net } }: LoadedConfig): Finding {
   return ok(net.tls.cert);
 }
 
-async function examineBrain({ config, env }: LoadedConfig): Promise<Finding> {
-  const chosen = await chooseBrain(config, env);
+async function examineBrain(loaded: LoadedConfig): Promise<Finding> {
+  const chosen = await chooseBrain(loaded);
   return chosen === undefined ? ok('none, as the configuration says') : ok(chosen.brain.name, chosen.hint);
 }
 
+/** Opens the node where there is somebody to reach, and makes nothing for nobody. */
 async function* examinePeers(loaded: LoadedConfig, signal: AbortSignal): AsyncGenerator<Check> {
+  const { dataDir: root, net } = loaded.config;
+  const dir = dataDir(root);
   try {
+    const isTrusting = existsSync(dir.authorizedPeers) && (await listTrusted(dir)).some(({ revoked }) => !revoked);
+    if (!existsSync(net.keyPath) || !(isTrusting || net.peers.length > 0)) {
+      yield { name: 'peers', ...ok('none to reach yet', 'skein invite lets another node in') };
+      return;
+    }
     await using node = await openNode(loaded, { signal });
     for (const { name, state, problem, latencyMs, tools } of await node.client.peers({ signal })) {
       const label = `peer ${name}`;

@@ -14,6 +14,7 @@ export function createInProcessClient(backend: GatewayBackend): GatewayClient {
     ask({ sessionId = randomUUID(), interactive = false, ...request }, { signal = never } = {}) {
       return backend.ask({ ...request, sessionId, interactive }, { signal });
     },
+    watchTask: (id, { signal = never } = {}) => backend.watchTask(id, { signal }),
     async confirm(id, approve) {
       if (!(await backend.confirm(id, approve)))
         throw new SkeinError('Nothing waits for that answer any more', { code: 'not-found' });
@@ -25,6 +26,8 @@ export function createInProcessClient(backend: GatewayBackend): GatewayClient {
     cancelTask: (id) => backend.cancelTask(id),
     retryTask: (id) => backend.retryTask(id),
     net: async () => backend.net(),
+    messages: async (peer) => backend.messages(peer),
+    sendMessage: (message, { signal = never } = {}) => backend.sendMessage(message, { signal }),
     events: ({ signal = never } = {}) => backend.events({ signal }),
   };
 }

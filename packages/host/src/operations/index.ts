@@ -4,10 +4,12 @@ export type {
   NetStatus,
   NodeEvent,
   NodeStatus,
+  PeerMessage,
   PeerStatus,
   SessionSummary,
   TaskDetail,
   TaskSummary,
+  TurnEvent,
 } from '@skein/gateway';
 export type { TrustLevel } from '@skein/mesh';
 export type { ConfigInput } from '../config/schema.ts';

@@ -5,6 +5,7 @@ import { fingerprintWords, formatKeyLine, type Identity, type PeerId, SkeinError
 import { describeConfig } from '../config/describe-config.ts';
 import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load-config.ts';
 import { type ConfigInput, config as configSchema } from '../config/schema.ts';
+import { VOLE_CONFIG_FILE } from '../config/vole/vole-config.ts';
 import { createNodeKey, loadNodeKey } from '../node-key.ts';
 
 /** What a node shows of itself to those who should trust it. */
@@ -36,7 +37,7 @@ export interface InitOptions extends LoadOptions {
 
 /**
  * Writes a commented config file and makes the key.
- * @throws SkeinError `conflict` when there is a config file and not `force`; `invalid` for values that do not fit.
+ * @throws SkeinError `conflict` when there is a config file, ours or VoleNet's, and not `force`; `invalid` for values that do not fit.
  */
 export function initNode(options: InitOptions): InitResult {
   const { values, force, keyPassphrase, cwd = process.cwd(), file: named, ...rest } = options;
@@ -45,6 +46,13 @@ export function initNode(options: InitOptions): InitResult {
     throw new SkeinError(`${file} is there already; edit it, or write over it with --force (the key stays)`, {
       code: 'conflict',
     });
+  }
+  const vole = path.join(cwd, VOLE_CONFIG_FILE);
+  if (named === undefined && existsSync(vole) && !force) {
+    throw new SkeinError(
+      `${vole} is there, which skein start runs as it is, and ${path.basename(file)} would take its place; make that from it with: skein import vole; or write a new one with --force`,
+      { code: 'conflict' },
+    );
   }
   checkValues(values);
   mkdirSync(path.dirname(file), { recursive: true });

@@ -1,6 +1,6 @@
 import { formatInviteCode, Invites, type TrustLevel } from '@skein/mesh';
 import { fingerprintWords } from '@skein/protocol';
-import { ownAddresses } from '../addresses.ts';
+import { isLoopback, ownAddresses } from '../addresses.ts';
 import type { LoadedConfig } from '../config/load-config.ts';
 import { dataDir } from '../data-dir.ts';
 import { loadOrCreateNodeKey } from '../node-key.ts';
@@ -14,6 +14,8 @@ export interface InviteOptions {
   readonly addresses: readonly string[];
   /** The port this node listens on. */
   readonly port: number;
+  /** The address it listens on, where that may be another than the configuration now says. */
+  readonly host?: string | undefined;
 }
 
 /** An open invitation as it is handed over. */
@@ -21,6 +23,8 @@ export interface OpenInvite {
   readonly id: string;
   readonly code: string;
   readonly addresses: readonly string[];
+  /** Nobody said where this node is reached, and it listens to its own machine alone. */
+  readonly onlyHere: boolean;
   /** This node's key as words. */
   readonly fingerprint: string;
   readonly expiresAtMs: number;
@@ -33,8 +37,9 @@ export interface OpenInvite {
 /** Makes an invitation; the node that listens on `port` honours it. */
 export function invitePeer(loaded: LoadedConfig, options: InviteOptions): OpenInvite {
   const { config } = loaded;
-  const { trust, allowBrain, ttlMs, port } = options;
-  const addresses = options.addresses.length > 0 ? options.addresses : ownAddresses(loaded.config.net, port);
+  const { trust, allowBrain, ttlMs, port, host = config.net.host } = options;
+  const isTold = options.addresses.length > 0;
+  const addresses = isTold ? options.addresses : ownAddresses({ ...config.net, host }, port);
   const { identity } = loadOrCreateNodeKey(loaded);
   const invites = new Invites({ directory: dataDir(config.dataDir).invites, now: Date.now });
   const { id, secret, expiresAtMs } = invites.create({ trust, allowBrain, ttlMs });
@@ -44,6 +49,7 @@ export function invitePeer(loaded: LoadedConfig, options: InviteOptions): OpenIn
       id,
       code,
       addresses,
+      onlyHere: !isTold && addresses.every(isOfThisMachine),
       fingerprint: fingerprintWords(identity.id),
       expiresAtMs,
       isOpen: () => invites.list().some((open) => open.id === id),
@@ -53,4 +59,10 @@ export function invitePeer(loaded: LoadedConfig, options: InviteOptions): OpenIn
     invites.cancel(id);
     throw error;
   }
+}
+
+/** Whether `host:port` means this machine wherever it is dialled. */
+function isOfThisMachine(address: string): boolean {
+  const host = address.replace(/:\d+$/, '').replaceAll(/[[\]]/g, '');
+  return host === 'localhost' || isLoopback(host);
 }

@@ -25,7 +25,7 @@ export interface OpenNodeOptions {
   readonly signal: AbortSignal;
   /** Told in words what is being waited for. */
   readonly onProgress?: (text: string) => void;
-  /** Peers worth waiting for, by their label; all when it is absent. */
+  /** Peers worth waiting for, by their label or id; all when it is absent. */
   readonly peer?: string;
 }
 
@@ -58,7 +58,7 @@ async function untilTried(client: GatewayClient, { signal, onProgress, peer }: O
   let told = false;
   for (;;) {
     const nowMs = performance.now();
-    const wanted = (await client.peers()).filter(({ name }) => peer === undefined || name === peer);
+    const wanted = (await client.peers()).filter(({ id, name }) => peer === undefined || [id, name].includes(peer));
     for (const { id, state } of wanted) if (state === 'connected' && !connectedAtMs.has(id)) connectedAtMs.set(id, nowMs);
     const open = wanted.filter((status) => isOpen(status, nowMs - (connectedAtMs.get(status.id) ?? nowMs)));
     if (open.length === 0 || nowMs - startedAtMs > CONNECT_MS) return;

@@ -1,14 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { NodeEvent } from '@skein/gateway';
-import { formatTrustLine, loadOrCreateIdentity, parseTrustLine, type TrustOptions } from '@skein/mesh';
-import { formatKeyLine } from '@skein/protocol';
 import type { Load, LoadResult, NodeMessage, NodeRequest, NodeSettings, NodeStats } from './messages.ts';
 import { findIp } from './namespaces.ts';
+import { ProcessNode, ProcessNodes } from './process-node.ts';
 
 const PROGRAM = fileURLToPath(new URL('./node-process.ts', import.meta.url));
 const TOOLS = `import { defineTool } from '@skein/agent';
@@ -39,67 +36,30 @@ export interface SeenEvent {
 }
 
 /** A directory for the nodes of one test; what still runs is killed when it goes. */
-export class FaultNodes implements AsyncDisposable {
-  readonly root = mkdtempSync(path.join(tmpdir(), 'skein-faults-'));
-  readonly #nodes: FaultNode[] = [];
-
+export class FaultNodes extends ProcessNodes {
   /** A node that is not started yet. `namespace` runs it in that network namespace, `host` is where it listens there. */
   make(name: string, options: Partial<Pick<NodeSettings, 'net'>> & { readonly namespace?: string } = {}): FaultNode {
-    const node = new FaultNode(name, path.join(this.root, name), options);
-    this.#nodes.push(node);
-    return node;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#nodes.map((node) => node.kill()));
-    rmSync(this.root, { recursive: true, force: true });
+    return this.keep(new FaultNode(name, path.join(this.root, name), options));
   }
 }
 
-/** One node in a process of its own, to be stopped, killed and started again. */
-export class FaultNode {
-  readonly name: string;
-  readonly dataDir: string;
+/** One node in a process of its own, driven over its channel. */
+export class FaultNode extends ProcessNode {
   readonly #options: Partial<Pick<NodeSettings, 'net'>> & { readonly namespace?: string };
   readonly #events: SeenEvent[] = [];
   readonly #waiting = new Set<(seen: SeenEvent) => void>();
   readonly #answers = new Map<number, (message: Extract<NodeMessage, { type: 'answer' }>) => void>();
-  #child: ChildProcess | undefined;
+  #channel: ChildProcess | undefined;
   #requests = 0;
-  port = 0;
 
   constructor(name: string, dataDir: string, options: Partial<Pick<NodeSettings, 'net'>> & { readonly namespace?: string }) {
-    this.name = name;
-    this.dataDir = dataDir;
+    super(name, dataDir);
     this.#options = options;
-    mkdirSync(path.join(dataDir, 'tools'), { recursive: true, mode: 0o700 });
-    writeFileSync(path.join(dataDir, 'tools', 'tools.ts'), TOOLS);
+    mkdirSync(this.file('tools'), { recursive: true, mode: 0o700 });
+    writeFileSync(this.file('tools', 'tools.ts'), TOOLS);
   }
 
-  get keyLine(): string {
-    return formatKeyLine(loadOrCreateIdentity(path.join(this.dataDir, 'key')), this.name);
-  }
-
-  get url(): string {
-    return `ws://127.0.0.1:${this.port}`;
-  }
-
-  get pid(): number {
-    const pid = this.#child?.pid;
-    if (pid === undefined) throw new Error(`${this.name} does not run`);
-    return pid;
-  }
-
-  /** Puts these keys into its trust file, in place of what is there, by one rename as an editor does. */
-  trusts(...lines: readonly (readonly [string, Partial<TrustOptions>])[]): void {
-    const file = path.join(this.dataDir, 'authorized_peers');
-    const text = lines.map(([line, options]) => `${formatTrustLine({ ...parseTrustLine(line), ...options })}\n`).join('');
-    writeFileSync(`${file}.next`, text, { mode: 0o600 });
-    renameSync(`${file}.next`, file);
-  }
-
-  /** Starts it, or starts it again on the port it had. */
-  async start(): Promise<void> {
+  override async start(): Promise<void> {
     const settings = { name: this.name, dataDir: this.dataDir, port: this.port, ...this.#options };
     const { namespace } = this.#options;
     const inside =
@@ -111,7 +71,8 @@ export class FaultNode {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       ...inside,
     });
-    this.#child = child;
+    this.#channel = child;
+    const ended = this.runsIn(child);
     const ready = Promise.withResolvers<void>();
     child.on('message', (message: NodeMessage) => {
       if (message.type === 'ready') {
@@ -123,31 +84,11 @@ export class FaultNode {
         this.#answers.delete(message.id);
       }
     });
-    child.once('exit', (code, signal) => {
-      ready.reject(new Error(`${this.name} ended with ${code ?? signal}`));
+    child.once('exit', () => {
       for (const [id, settle] of this.#answers) settle({ type: 'answer', id, error: `${this.name} ended` });
       this.#answers.clear();
     });
-    await ready.promise;
-  }
-
-  /** Ends it as a crash does. */
-  async kill(): Promise<void> {
-    const child = this.#child;
-    this.#child = undefined;
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, 'exit');
-    child.kill('SIGKILL');
-    await gone;
-  }
-
-  /** Holds it still, as a machine that sleeps; it keeps its sockets. */
-  freeze(): void {
-    process.kill(this.pid, 'SIGSTOP');
-  }
-
-  thaw(): void {
-    process.kill(this.pid, 'SIGCONT');
+    await Promise.race([ready.promise, ended]);
   }
 
   load(load: Load): Promise<LoadResult> {
@@ -198,7 +139,7 @@ export class FaultNode {
         else reject(new Error(error));
       });
       const message: NodeRequest = { id, ...request };
-      this.#child?.send(message);
+      this.#channel?.send(message);
     });
   }
 }

@@ -11,8 +11,10 @@ function modeSentences(state: ElectionState, nameOf: (id: PeerId) => string): st
   const { setting, leader, peers } = state;
   const { self, voters } = setting;
   switch (setting.mode) {
-    case 'auto':
-      return ['The lowest id that answers leads; while the network is cut in two, each part has a leader of its own.'];
+    case 'auto': {
+      const rule = 'The lowest id that answers leads; while the network is cut in two, each part has a leader of its own.';
+      return leader === null ? ['Nobody leads yet: a node that starts first looks for a lower id, for 5 s.', rule] : [rule];
+    }
     case 'forced': {
       if (setting.forced === undefined) return ['Nobody leads: no trusted key has the configured name.'];
       const missing = leader === null ? ' Nobody leads while it is away.' : '';
@@ -40,7 +42,7 @@ function disagreements({ setting, peers, term }: ElectionState, nameOf: (id: Pee
     if (setting.voters.includes(id) && said.voters !== setting.digest) {
       return [`${nameOf(id)} has another list of voters, so neither gives the other its vote.`];
     }
-    const rival = said.leader === id && said.term >= term && said.leader !== setting.self;
+    const rival = said.leader === id && said.leads !== false && said.term >= term && said.leader !== setting.self;
     return rival && setting.mode === 'auto' && !setting.members.has(id)
       ? [`${nameOf(id)} leads itself and may not lead here.`]
       : [];

@@ -89,7 +89,7 @@ export interface ElectionState {
   readonly term: number;
   readonly votedFor: PeerId | null;
   readonly role: 'follower' | 'asking' | 'candidate' | 'leader';
-  /** Who leads as far as this node knows; itself as `leader` alone. */
+  /** Who leads as far as this node knows from that one's own word, never who only will; itself as `leader` alone. */
   readonly leader: PeerId | null;
   /** In `auto`: the lowest id this node sees by itself. */
   readonly lowest: PeerId | null;
@@ -173,7 +173,15 @@ export function createElection(setting: ElectionSetting, record: ElectionRecord 
     leader: null,
     lowest: null,
     peers: new Map(),
-    view: { seq: 1, mode: setting.mode, term: record?.term ?? 0, leader: null, resigned: 0, voters: setting.digest },
+    view: {
+      seq: 1,
+      mode: setting.mode,
+      term: record?.term ?? 0,
+      leader: null,
+      leads: false,
+      resigned: 0,
+      voters: setting.digest,
+    },
     seenAtMs: nowMs,
     lookAtMs: nowMs + LOOK_MS,
     settledAtMs: nowMs + SETTLE_MS,

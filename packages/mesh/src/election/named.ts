@@ -1,4 +1,4 @@
-import type { PeerId } from '@skein/protocol';
+import type { ElectionView, PeerId } from '@skein/protocol';
 import { answers, SETTLE_MS } from './election.ts';
 import { adoptTerm, lead, mayGrowTo, refuse, stepDown, type Turn, updatePeer } from './turn.ts';
 
@@ -15,13 +15,14 @@ export function settleAuto(turn: Turn): void {
   const beyond = heard.flatMap(({ said: { leader } }) =>
     leader !== null && leader !== self && members.has(leader) ? [leader] : [],
   );
-  const leader = lowestOf([...(state.lowest === null ? [] : [state.lowest]), ...beyond]);
+  const first = lowestOf([...(state.lowest === null ? [] : [state.lowest]), ...beyond]);
   const highest = Math.max(0, ...heard.map(({ said }) => said.term).filter((term) => mayGrowTo(turn, term)));
-  if (leader !== self) {
+  if (first !== self) {
     stepDown(turn);
-    const said = heard.find(({ id }) => id === leader)?.said;
-    if (leader !== null && said !== undefined) adoptTerm(turn, said.term, leader);
-    state.leader = leader;
+    // What it says itself, or else one that sees it: it may be the one to lead and not lead yet.
+    const said = heard.find(({ id }) => id === first) ?? heard.find((peer) => peer.said.leader === first && leads(peer));
+    if (said !== undefined) adoptTerm(turn, said.said.term, said.id);
+    state.leader = said?.said.leader === first && leads(said) ? first : null;
   } else if (state.role !== 'leader' || highest > state.term) {
     // A higher term: another led meanwhile, where this node was not seen.
     if (highest > state.term) state.grewAtMs = turn.nowMs;
@@ -47,15 +48,20 @@ export function settleForced(turn: Turn): void {
   }
   stepDown(turn);
   const peer = forced === undefined ? undefined : state.peers.get(forced);
-  const leads = forced !== undefined && peer !== undefined && answers(peer) && peer.said.leader === forced;
-  if (leads) adoptTerm(turn, peer.said.term, forced);
-  state.leader = leads ? forced : null;
+  const isLed = forced !== undefined && peer !== undefined && answers(peer) && peer.said.leader === forced;
+  if (isLed) adoptTerm(turn, peer.said.term, forced);
+  state.leader = isLed && leads({ id: forced, said: peer.said }) ? forced : null;
 }
 
 /** `forced`: a claim of anybody but the named one is only told of. */
 export function heardForced(turn: Turn, from: PeerId, leader: PeerId | null): void {
   const { forced } = turn.state.setting;
   if (leader === from && from !== forced) refuse(turn, from, 'it claims to lead, which the configuration gives to another');
+}
+
+/** Whether the leader in a view leads, and is not only the one to: a leadership has a term from 1. */
+function leads({ id, said }: { readonly id: PeerId; readonly said: ElectionView }): boolean {
+  return said.term >= 1 && (said.leads ?? said.leader === id);
 }
 
 function lowestOf(ids: readonly PeerId[]): PeerId | null {

@@ -168,6 +168,17 @@ test('quorum: a majority of voters leads, a majority of guests does not', () => 
   expect(seat.state.role).toBe('candidate');
 });
 
+test('quorum: a voter that leads by another rule, or in no term, is not taken for the leader', () => {
+  const seat = new Seat(quorum(b)).up(a, c);
+  seat.says(a, { leader: a, leads: true, mode: 'auto', term: 3 });
+  seat.says(a, { leader: a, leads: true, mode: 'forced', term: 3 });
+  seat.says(a, { leader: a, leads: true, term: 0 });
+  expect(granted(seat.renews(a, 0))).toBe(false);
+  expect(seat.state).toMatchObject({ leader: null, term: 0 });
+  seat.says(a, { leader: a, leads: true, term: 1 });
+  expect(seat.state).toMatchObject({ leader: a, term: 1 });
+});
+
 test('quorum: a vote is on the disk before it is answered, and is given once a term, a restart in between', () => {
   const seat = new Seat(quorum(b)).up(a, c);
   const effects = seat.asksVote(a, 1);
@@ -287,11 +298,26 @@ test('auto: a guest with the lowest id does not lead here', () => {
 
 test('auto: nodes that meet only in the middle have one leader, while the middle sees it', () => {
   const seat = new Seat({ self: b, mode: 'auto', members: [a, high] }).up(high);
-  seat.says(high, { leader: a, term: 2 });
+  seat.says(high, { leader: a, leads: false, term: 2 });
   seat.wait(SETTLE_MS);
-  expect(seat.state).toMatchObject({ leader: a, role: 'follower' });
+  expect(seat.state).toMatchObject({ leader: null, role: 'follower' });
+  seat.says(high, { leader: a, leads: true, term: 2 });
+  expect(seat.state).toMatchObject({ leader: a, role: 'follower', term: 2 });
   seat.says(high, { leader: b, term: 2 });
   expect(seat.state).toMatchObject({ leader: b, role: 'leader', term: 3 });
+});
+
+test('auto: who is only the one to lead is not said to, nor one in no term', () => {
+  const seat = new Seat({ self: b, mode: 'auto', members: [a, c] }).up(a, c);
+  for (const view of [{ leader: null }, { leader: b }, { leader: a, term: 0 }, { leader: a, leads: false, term: 4 }]) {
+    seat.says(a, view);
+    seat.wait(SETTLE_MS);
+    expect(seat.state).toMatchObject({ leader: null, role: 'follower' });
+  }
+  expect(describeElection(seat.state, String)).toMatch(/^Nobody leads yet/);
+  seat.says(a, { leader: a, leads: true, term: 5 });
+  expect(seat.state).toMatchObject({ leader: a, term: 5 });
+  expect(seat.effects).toContainEqual({ type: 'leader', leader: a, term: 5 });
 });
 
 test('auto: one that does not answer does not lead', () => {

@@ -197,16 +197,19 @@ function answer(turn: Turn, { to, answer: given }: Reply): void {
 function renewView({ state }: Turn): void {
   const { setting, term, leader, lowest, resigned, peers, view } = state;
   const seen = leader === setting.self || (leader !== null && peers.has(leader)) ? leader : null;
+  const shown = setting.mode === 'auto' ? lowest : seen;
   const said = {
     mode: setting.mode,
     term,
-    leader: setting.mode === 'auto' ? lowest : seen,
+    leader: shown,
+    leads: shown !== null && shown === leader,
     resigned,
     voters: setting.digest,
   };
   const isSame =
     view.term === said.term &&
     view.leader === said.leader &&
+    view.leads === said.leads &&
     view.resigned === said.resigned &&
     view.mode === said.mode &&
     view.voters === said.voters;

@@ -184,6 +184,8 @@ export function hearView(turn: Turn, from: PeerId, view: ElectionView): void {
     if (view.leader === from) refuse(turn, from, 'it claims to lead and is no voter');
     return;
   }
+  // One that finds its leader in another way speaks of another leadership.
+  if (view.mode !== 'quorum') return;
   const { promise } = state;
   if (promise !== null && promise.to === from && view.resigned >= promise.term) state.promise = null;
   if (state.leader === from && view.leader !== from && view.resigned >= state.term) {
@@ -197,7 +199,7 @@ export function hearView(turn: Turn, from: PeerId, view: ElectionView): void {
 /** Takes a voter for the leader of a term. False when it is not. */
 function follow(turn: Turn, leader: PeerId, term: number): boolean {
   const { state } = turn;
-  if (term < state.term) return false;
+  if (term < state.term || term < 1) return false;
   if (term > state.term && !adoptTerm(turn, term, leader)) return false;
   const known = state.leader;
   if (known !== null && known !== leader && (known === state.setting.self || state.peers.has(known))) {

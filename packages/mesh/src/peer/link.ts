@@ -2,12 +2,14 @@ import {
   type Established,
   FRAME_BYTES_SOFT,
   FRAME_HEADER_BYTES,
+  formatKeyLine,
   HEADER_BYTES,
   type Identity,
   MESSAGE_AGE_MAX_MS,
   MESSAGE_AHEAD_MAX_MS,
   type MessageHeader,
   type OutgoingMessage,
+  openLateRefusal,
   type Priority,
   parseFrame,
   RECORD_BYTES_MAX,
@@ -46,14 +48,16 @@ export interface LinkHandlers {
   pending(): number;
   /** One message of the peer, in order. `plaintext` holds its body from `bodyStart` to `bodyEnd`. */
   message(header: MessageHeader, plaintext: Buffer): void;
-  /** Called exactly once, last. */
-  closed(reason: string): void;
+  /** Called exactly once, last. `refused` is the error where the peer did not want the session. */
+  closed(reason: string, refused?: SkeinError): void;
 }
 
 export interface LinkParts {
   readonly connection: Connection;
   readonly established: Established;
   readonly identity: Identity;
+  /** What this node calls itself. */
+  readonly name: string;
   readonly clock: Clock;
 }
 
@@ -62,6 +66,7 @@ export class Link {
   readonly #connection: Connection;
   readonly #established: Established;
   readonly #identity: Identity;
+  readonly #name: string;
   readonly #clock: Clock;
   readonly #outRoute: Buffer;
   readonly #inRoute: Buffer;
@@ -88,6 +93,7 @@ export class Link {
     this.#connection = parts.connection;
     this.#established = parts.established;
     this.#identity = parts.identity;
+    this.#name = parts.name;
     this.#clock = parts.clock;
     this.#outRoute = routeBetween(parts.identity, parts.established.peer, parts.established.sessionId);
     this.#inRoute = routeBetween(parts.established.peer, parts.identity, parts.established.sessionId);
@@ -233,6 +239,13 @@ export class Link {
   #receive(record: Buffer): void {
     if (this.#closed) return;
     try {
+      const refused = this.#refusal(record);
+      if (refused !== undefined) {
+        // Before the connection does, which would say only that it ended.
+        this.#end(refused.message, refused);
+        this.#connection.close('the session was refused');
+        return;
+      }
       const kind = record[0];
       if (kind !== RECORD.data[0] && kind !== RECORD.lastOfKey[0]) {
         throw new SkeinError(`There is no record of kind ${kind}`, { code: 'invalid' });
@@ -259,6 +272,13 @@ export class Link {
     }
   }
 
+  /** An initiator that does not want who welcomed it says so in the place of its first record. */
+  #refusal(record: Buffer): SkeinError | undefined {
+    const { initiator, receive } = this.#established;
+    if (initiator || this.#inSequence > 0) return undefined;
+    return openLateRefusal(record, receive, formatKeyLine(this.#identity, this.#name));
+  }
+
   /** Takes nothing more from this peer until the others had their turn. */
   #rest(): void {
     this.#takenInTurn = 0;
@@ -276,12 +296,12 @@ export class Link {
     }
   }
 
-  #end(reason: string): void {
+  #end(reason: string, refused?: SkeinError): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#releaseRest();
     this.#releaseStall();
     this.#queue.clear();
-    this.#handlers?.closed(reason);
+    this.#handlers?.closed(reason, refused);
   }
 }

@@ -37,11 +37,16 @@ export interface PeerParts {
   readonly connection: Connection;
   readonly established: Established;
   readonly identity: Identity;
+  /** What this node calls itself. */
+  readonly name: string;
   readonly clock: Clock;
   readonly router: Router;
   readonly limits: IncomingLimits;
   readonly onInternalError: (error: SkeinError, method: string) => void;
-  readonly onClosed: (peer: Peer, reason: string) => void;
+  /** One who dialled this node has taken up the session: told once, before its first message is. Never of one dialled. */
+  readonly onTakenUp: (peer: Peer) => void;
+  /** `refused` is the error where one who dialled this node did not want the session. */
+  readonly onClosed: (peer: Peer, reason: string, refused?: SkeinError) => void;
 }
 
 /** A remote node whose key is proven, for as long as one session with it lasts. */
@@ -62,7 +67,10 @@ export class Peer {
   #pings = 0;
   #pingSentAtMs: number | undefined;
   #latencyMs: number | undefined;
+  /** As the peer measured it with its pings. */
+  #toldLatencyMs: number | undefined;
   #arrivedBefore = 0;
+  #isTakenUp: boolean;
 
   constructor(parts: PeerParts) {
     const { established, clock } = parts;
@@ -72,6 +80,7 @@ export class Peer {
     this.name = established.hello.name;
     this.boot = established.hello.boot;
     this.initiator = established.initiator;
+    this.#isTakenUp = established.initiator;
     this.address = parts.connection.remoteAddress;
     this.#link = new Link(parts);
     this.#outgoing = new OutgoingCalls({ link: this.#link, clock, peerName: this.name });
@@ -90,7 +99,7 @@ export class Peer {
     this.#link.open({
       pending: () => this.#outgoing.size,
       message: (header, plaintext) => this.#receive(header, plaintext),
-      closed: (reason) => this.#closed(reason),
+      closed: (reason, refused) => this.#closed(reason, refused),
     });
     if (!this.#link.isOpen) return;
     if (this.initiator) this.#ping();
@@ -106,9 +115,12 @@ export class Peer {
     return this.#parts.connection.transport;
   }
 
-  /** Round trip of the last ping in ms; undefined before the first. */
+  /**
+   * Round trip in ms: of the last ping here, else as the peer tells it of its own, else of the handshake; undefined before
+   * the first of these.
+   */
   get latencyMs(): number | undefined {
-    return this.#latencyMs;
+    return this.#latencyMs ?? this.#toldLatencyMs ?? this.#parts.established.roundTripMs;
   }
 
   /** Milliseconds since anything was heard of it. */
@@ -148,6 +160,10 @@ export class Peer {
   }
 
   #receive(header: MessageHeader, plaintext: Buffer): void {
+    if (!this.#isTakenUp) {
+      this.#isTakenUp = true;
+      this.#parts.onTakenUp(this);
+    }
     switch (header.type) {
       case MESSAGE_TYPE.request:
       case MESSAGE_TYPE.publish:
@@ -177,7 +193,10 @@ export class Peer {
   }
 
   #receivePing(header: MessageHeader, peerRoundTripMs: number | null): void {
-    if (peerRoundTripMs !== null) this.#link.setPeerTime(header.timeMs, peerRoundTripMs / 2);
+    if (peerRoundTripMs !== null) {
+      this.#link.setPeerTime(header.timeMs, peerRoundTripMs / 2);
+      this.#toldLatencyMs = peerRoundTripMs;
+    }
     this.#send(MESSAGE_TYPE.pong, header.call, '');
   }
 
@@ -217,11 +236,11 @@ export class Peer {
     this.#link.send({ type, priority, budgetMs: 0, call, body, bodyBytes: Buffer.byteLength(body) });
   }
 
-  #closed(reason: string): void {
+  #closed(reason: string, refused?: SkeinError): void {
     this.#releaseWatch();
     this.#outgoing.close(reason);
     this.#incoming.close(reason);
-    this.#parts.onClosed(this, reason);
+    this.#parts.onClosed(this, reason, refused);
   }
 }
 

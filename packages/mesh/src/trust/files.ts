@@ -1,17 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import {
   closeSync,
+  existsSync,
   fstatSync,
   fsyncSync,
   mkdirSync,
   openSync,
   readFileSync,
   renameSync,
+  rmdirSync,
   rmSync,
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { SkeinError } from '@skein/protocol';
 
 /** How long a change waits for another process's change of the same file. */
@@ -21,48 +23,113 @@ const LOCK_STEP_MS = 5;
 const LOCK_STALE_MS = 10_000;
 /** A lock this old without its holder's number was left by one that was killed while it took it. */
 const LOCK_EMPTY_MS = 500;
+const DISK_FAULTS = [
+  ['ENOSPC', 'is full'],
+  ['EDQUOT', 'has no more room for this user'],
+  ['EIO', 'failed (input/output error)'],
+  ['EROFS', 'is read-only'],
+] as const;
 
-/** Makes the directory with mode 0700 when it is not there. */
+/** Makes the directory with mode 0700 when it is not there; a power cut does not take it away again with all that is in it. */
 export function ensureDirectory(directory: string): void {
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const missing: string[] = [];
+  for (let one = resolve(directory); !existsSync(one); one = dirname(one)) missing.unshift(one);
+  for (const one of missing) {
+    onDisk(one, () => makeDirectory(one));
+    try {
+      syncReadable(dirname(one));
+    } catch (error) {
+      // Taken back: whoever tries again would find it there, and not that it may not last.
+      drop(one);
+      throw error;
+    }
+  }
+}
+
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { mode: 0o700 });
+  } catch (error) {
+    // Another process has made it meanwhile.
+    if (!isErrno(error, 'EEXIST')) throw error;
+  }
+}
+
+/** One may make a directory where one may not read: there the system writes the name when it likes. */
+function syncReadable(directory: string): void {
+  try {
+    syncDirectory(directory);
+  } catch (error) {
+    if (!isErrno(error, 'EACCES')) throw error;
+  }
 }
 
 /**
  * Replaces a file at once: readers see the old one or the new one, also after a power cut. Mode 0600. Synchronous, for
  * small files that change when a person wants it.
+ * @throws SkeinError `unavailable` for a disk that is full, failing or read-only.
  */
 export function writeFileAtomic(path: string, data: string | Uint8Array): void {
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     writeFileDurable(temporary, data);
-    renameSync(temporary, path);
+    onDisk(path, () => renameSync(temporary, path));
   } catch (error) {
-    rmSync(temporary, { force: true });
+    drop(temporary);
     throw error;
   }
   syncDirectory(dirname(path));
 }
 
-/** Writes a new file with mode 0600 to the disk. @throws EEXIST when it is there. */
+/** Writes a new file with mode 0600 to the disk. @throws EEXIST when it is there; else as `writeFileAtomic`. */
 export function writeFileDurable(path: string, data: string | Uint8Array): void {
-  const file = openSync(path, 'wx', 0o600);
+  onDisk(path, () => {
+    const file = openSync(path, 'wx', 0o600);
+    try {
+      writeFileSync(file, data);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+  });
+}
+
+/** Removes a file or an empty directory that nobody needs any more, if the disk lets it: a lock becomes stale, and a temporary name is never used again. */
+export function drop(path: string): void {
   try {
-    writeFileSync(file, data);
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) rmdirSync(path);
+    else rmSync(path, { force: true });
+  } catch {
+    // The disk fails. What was asked for was done, or has failed with a word of its own.
   }
 }
 
-/** Makes renames and removals in a directory last. */
+/** Makes renames and removals in a directory last. @throws SkeinError as `writeFileAtomic`. */
 export function syncDirectory(directory: string): void {
   // Windows opens no directories; a rename is journalled there.
   if (process.platform === 'win32') return;
-  const handle = openSync(directory, 'r');
+  onDisk(directory, () => {
+    const handle = openSync(directory, 'r');
+    try {
+      fsyncSync(handle);
+    } finally {
+      closeSync(handle);
+    }
+  });
+}
+
+/** Changes something on the disk. @throws SkeinError `unavailable` when that is full, failing or read-only. */
+export function onDisk<T>(path: string, change: () => T): T {
   try {
-    fsyncSync(handle);
-  } finally {
-    closeSync(handle);
+    return change();
+  } catch (cause) {
+    const [, fault] = DISK_FAULTS.find(([code]) => isErrno(cause, code)) ?? [];
+    if (fault === undefined) throw cause;
+    throw new SkeinError(`${path} cannot be written: the disk ${fault}. Free space or repair it, then try again`, {
+      code: 'unavailable',
+      cause,
+      retryAfterMs: 5_000,
+    });
   }
 }
 
@@ -117,7 +184,7 @@ export function isErrno(error: unknown, code: string): boolean {
 export function withFileLock<T>(path: string, change: () => T): T {
   const lock = `${path}.lock`;
   const until = performance.now() + LOCK_WAIT_MS;
-  while (!takeLock(lock)) {
+  while (!onDisk(path, () => takeLock(lock))) {
     if (performance.now() > until) {
       throw new SkeinError(`${path} is being changed by another process; if none runs, remove ${lock}`, {
         code: 'busy',
@@ -129,7 +196,7 @@ export function withFileLock<T>(path: string, change: () => T): T {
   try {
     return change();
   } finally {
-    rmSync(lock, { force: true });
+    drop(lock);
   }
 }
 

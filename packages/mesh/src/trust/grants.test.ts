@@ -1,7 +1,7 @@
 import { createIdentity, GRANTS, type Grant } from '@skein/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decide, matchesGlob } from './grants.ts';
+import { decide, matchesGlob, type Refinement, refine, restrict } from './grants.ts';
 import { TRUST_DEFAULTS, TRUST_LEVELS, type TrustRecord } from './trust-record.ts';
 
 const identity = createIdentity();
@@ -115,6 +115,40 @@ describe('decide', () => {
         (options, grant, tool) => decide(options, grant, tool).allowed === reference(options, grant, tool),
       ),
       { numRuns: 100_000 },
+    );
+  });
+});
+
+const glob = fc.constantFrom('*', 'shell_*', 's*', 'shell_exec', 'read_*', 'read_file', 'none');
+const globs = fc.array(glob, { maxLength: 3 });
+const entry: fc.Arbitrary<Refinement> = fc.record(
+  { trust: fc.constantFrom(...TRUST_LEVELS), allowBrain: fc.boolean(), allowTools: globs, denyTools: globs },
+  { requiredKeys: [] },
+);
+const standing = fc.record({
+  trust: fc.constantFrom(...TRUST_LEVELS),
+  allowBrain: fc.boolean(),
+  allowTools: fc.option(globs, { nil: undefined }),
+  denyTools: globs,
+  revoked: fc.boolean(),
+});
+const tools = ['shell_exec', 'shell_kill', 'read_file', 'system_info'];
+
+describe('what an entry takes away', () => {
+  it('leaves exactly what both the line and the entry in its place allow', () => {
+    fc.assert(
+      fc.property(standing, entry, (options, some) => {
+        const [own, refined, restricted] = [record(options), refine(record(options), some), restrict(record(options), some)];
+        for (const grant of GRANTS) {
+          const both = decide(own, grant).allowed && decide(refined, grant).allowed;
+          expect(decide(restricted, grant).allowed, grant).toBe(both);
+        }
+        for (const tool of tools) {
+          const both = decide(own, 'tools', tool).allowed && decide(refined, 'tools', tool).allowed;
+          expect(decide(restricted, 'tools', tool).allowed, tool).toBe(both);
+        }
+      }),
+      { numRuns: 2_000 },
     );
   });
 });

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { linkSync, rmSync } from 'node:fs';
+import { linkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import {
   createIdentity,
@@ -15,8 +15,10 @@ import {
   signRotation,
 } from '@skein/protocol';
 import {
+  drop,
   ensureDirectory,
   isErrno,
+  onDisk,
   readOwnFile,
   syncDirectory,
   withFileLock,
@@ -87,7 +89,7 @@ export function createIdentityFile(path: string, passphrase?: string): Identity 
   try {
     writeFileDurable(temporary, formatKeyFile(identity, [], passphrase));
     // A link, not a rename: it fails where a file is, and the file is whole the moment it is there.
-    linkSync(temporary, path);
+    onDisk(path, () => linkSync(temporary, path));
   } catch (cause) {
     if (!isErrno(cause, 'EEXIST')) throw cause;
     throw new SkeinError(`${path} is there already and is not written over; move it away to begin with a new identity`, {
@@ -95,9 +97,15 @@ export function createIdentityFile(path: string, passphrase?: string): Identity 
       cause,
     });
   } finally {
-    rmSync(temporary, { force: true });
+    drop(temporary);
   }
-  syncDirectory(dirname(path));
+  try {
+    syncDirectory(dirname(path));
+  } catch (error) {
+    // Taken back: the next try would find it there, use it, and lose it in a power cut.
+    drop(path);
+    throw error;
+  }
   return identity;
 }
 

@@ -1,14 +1,15 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
-import { readdirSync, rmSync, unlinkSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { inviteMac, SkeinError } from '@skein/protocol';
 import { z } from 'zod';
-import { ensureDirectory, isErrno, readOwnFile, syncDirectory, writeFileAtomic } from './files.ts';
+import { drop, ensureDirectory, isErrno, onDisk, readOwnFile, syncDirectory, writeFileAtomic } from './files.ts';
 import { TRUST_LEVELS } from './trust-record.ts';
 
 /** How long an invitation is good unless said otherwise. */
 export const INVITE_TTL_MS = 10 * 60_000;
-const TTL_MAX_MS = 7 * 24 * 3_600_000;
+const DAY_MS = 24 * 3_600_000;
+const TTL_MAX_MS = 7 * DAY_MS;
 const OPEN_MAX = 100;
 const FILE_BYTES_MAX = 4_096;
 const FILE_NAME = /^([0-9a-f]{16})\.json$/;
@@ -66,7 +67,7 @@ export class Invites {
   create(options: { readonly trust: Invitation['trust']; readonly ttlMs?: number; readonly allowBrain?: boolean }): Invitation {
     const { trust, ttlMs = INVITE_TTL_MS, allowBrain = false } = options;
     if (!(ttlMs > 0 && ttlMs <= TTL_MAX_MS)) {
-      throw new SkeinError(`An invitation is good for up to 7 days, not ${ttlMs} ms`, { code: 'invalid' });
+      throw new SkeinError(`An invitation is good for up to 7 days, not ${Math.round(ttlMs / DAY_MS)} d`, { code: 'invalid' });
     }
     if (this.list().length >= OPEN_MAX) {
       throw new SkeinError(`${OPEN_MAX} invitations are open; wait until some expire`, { code: 'busy' });
@@ -89,7 +90,7 @@ export class Invites {
       const invitation = this.#read(id);
       if (invitation === undefined) return [];
       if (invitation.expiresAtMs > this.#now()) return [invitation];
-      rmSync(this.#file(id), { force: true });
+      drop(this.#file(id));
       return [];
     });
   }
@@ -106,7 +107,7 @@ export class Invites {
     }
     if (invitation.expiresAtMs <= this.#now()) return { redeemed: false, reason: 'expired' };
     try {
-      unlinkSync(this.#file(claim.id));
+      onDisk(this.#directory, () => unlinkSync(this.#file(claim.id)));
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return { redeemed: false, reason: 'unknown' };
       throw error;
@@ -118,13 +119,17 @@ export class Invites {
   /** Takes an invitation back; true when it was open. */
   cancel(id: string): boolean {
     const open = /^[0-9a-f]{16}$/.test(id) && this.#read(id) !== undefined;
-    if (open) rmSync(this.#file(id), { force: true });
-    return open;
+    if (!open) return false;
+    onDisk(this.#directory, () => rmSync(this.#file(id), { force: true }));
+    // Or a power cut would open it again.
+    syncDirectory(this.#directory);
+    return true;
   }
 
   #ids(): string[] {
-    ensureDirectory(this.#directory);
-    return readdirSync(this.#directory).flatMap((name) => FILE_NAME.exec(name)?.[1] ?? []);
+    // Only who writes makes the directory: on a full disk, there is still what there is.
+    const names = existsSync(this.#directory) ? readdirSync(this.#directory) : [];
+    return names.flatMap((name) => FILE_NAME.exec(name)?.[1] ?? []);
   }
 
   /** @throws SkeinError `corrupt`, `denied`. */

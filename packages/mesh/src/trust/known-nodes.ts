@@ -28,18 +28,19 @@ export class KnownNodes {
   }
 
   /**
-   * Says which key answered: pinned when it is the first.
+   * Says which key answered: pinned when it is the first, which is then told by true.
    * @throws SkeinError `unauthenticated` when another is pinned, naming both.
    */
-  pin(url: string, id: PeerId): void {
+  pin(url: string, id: PeerId): boolean {
     const address = normalise(url);
-    if (this.#read().get(address) === id) return;
+    if (this.#read().get(address) === id) return false;
     // Looked up again under the lock: another process may be the first.
     this.#change((nodes) => {
       const known = nodes.get(address);
       if (known !== undefined && known !== id) throw otherKey(address, { known, id, path: this.#path });
       nodes.set(address, id);
     });
+    return true;
   }
 
   /** A key took the place of another: it is expected at that one's addresses from now on. */

@@ -18,6 +18,7 @@ const glob = fc.oneof(fc.constant('*'), fc.stringMatching(/^[a-zA-Z0-9_-]{1,20}\
 const options = fc
   .record({
     trust: fc.constantFrom(...TRUST_LEVELS),
+    assumed: fc.boolean(),
     allowBrain: fc.boolean(),
     allowTools: fc.option(fc.array(glob, { maxLength: 4 }), { nil: undefined }),
     denyTools: fc.array(glob, { maxLength: 4 }),
@@ -41,6 +42,17 @@ describe('a trust line', () => {
     expect(parseTrustLine(line)).toMatchObject({ name: 'eu-monitor', kind: 'skein', ...TRUST_DEFAULTS });
     expect(TRUST_DEFAULTS.trust).toBe('read');
     expect(parseTrustLine(line).identity.id).toBe(identity.id);
+  });
+
+  it('says whether somebody stated the level: what is not said, or marked as assumed, was not', () => {
+    const read = (text: string) => parseTrustOptions(text).assumed;
+    expect(['', 'deny=x', 'trust=tool,assumed', 'assumed,trust=tool', 'trust=read,assumed'].map(read)).toEqual(
+      Array.from({ length: 5 }, () => true),
+    );
+    expect(['trust=read', 'trust=full,voter'].map(read)).toEqual([false, false]);
+    expect(formatTrustLine(parseTrustLine(line))).toBe(line);
+    expect(formatTrustLine(parseTrustLine(`${line} trust=read`))).toBe(`${line} trust=read`);
+    expect(formatTrustLine(parseTrustLine(`${line} assumed,trust=tool`))).toBe(`${line} trust=tool,assumed`);
   });
 
   it('with every option is read', () => {

@@ -15,6 +15,11 @@ export type TrustLevel = (typeof TRUST_LEVELS)[number];
 /** What one trusted, or revoked, key may do here. */
 export interface TrustOptions {
   readonly trust: TrustLevel;
+  /**
+   * The level is nobody's word: no person stated it. So an entry of the configuration for the address where this key
+   * answers may raise it.
+   */
+  readonly assumed: boolean;
   /** May have this node's brain think for it. */
   readonly allowBrain: boolean;
   /** When given, only these tools: names, `prefix*` or `*`. */
@@ -48,6 +53,7 @@ export interface TrustRecord extends TrustOptions {
 /** What a line without options says: the least. */
 export const TRUST_DEFAULTS: TrustOptions = {
   trust: 'read',
+  assumed: true,
   allowBrain: false,
   allowTools: undefined,
   denyTools: [],
@@ -71,6 +77,10 @@ const READERS: Record<string, Reader> = {
     const level = TRUST_LEVELS.find((known) => known === value);
     if (level === undefined) throw invalid(`the option trust=${value ?? ''} is not one of trust=full, trust=tool, trust=read`);
     into.trust = level;
+    into.assumed = false;
+  },
+  assumed: (value, into) => {
+    into.assumed = flag('assumed', value);
   },
   'allow-brain': (value, into) => {
     into.allowBrain = flag('allow-brain', value);
@@ -143,6 +153,8 @@ export function parseTrustOptions(text: string): TrustOptions {
     seen.add(name);
     read(equals < 0 ? undefined : option.slice(equals + 1), into);
   }
+  // Wherever in the word it stands.
+  if (seen.has('assumed')) into.assumed = true;
   if (!into.revoked && (into.shareRevocation || into.successor !== undefined)) {
     throw invalid('the options "share-revocation" and "successor" are for a key that is "revoked"');
   }
@@ -155,13 +167,15 @@ export function formatTrustLine(record: TrustRecord): string {
     record.kind === 'skein'
       ? formatKeyLine(record.identity, record.name)
       : `vole-ed25519 ${record.identity.key.export({ type: 'spki', format: 'der' }).toString('base64')} ${record.name}`;
-  return [key, ...(record.voleExtra === undefined ? [] : [record.voleExtra]), formatTrustOptions(record)].join(' ');
+  const options = formatTrustOptions(record);
+  return [key, ...(record.voleExtra === undefined ? [] : [record.voleExtra]), ...(options === '' ? [] : [options])].join(' ');
 }
 
-/** The options word. @throws SkeinError `invalid` when an option's value cannot be written. */
+/** The options word, empty for the defaults. @throws SkeinError `invalid` when an option's value cannot be written. */
 export function formatTrustOptions(options: TrustOptions): string {
   const words = [
-    `trust=${options.trust}`,
+    ...(options.assumed && options.trust === TRUST_DEFAULTS.trust ? [] : [`trust=${options.trust}`]),
+    ...(options.assumed && options.trust !== TRUST_DEFAULTS.trust ? ['assumed'] : []),
     ...(options.allowBrain ? ['allow-brain'] : []),
     ...(options.allowTools === undefined ? [] : [`allow=${options.allowTools.join(';')}`]),
     ...(options.denyTools.length === 0 ? [] : [`deny=${options.denyTools.join(';')}`]),

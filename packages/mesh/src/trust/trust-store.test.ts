@@ -14,8 +14,9 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { createIdentity, formatKeyLine, type SkeinError } from '@skein/protocol';
 import { describe, expect, it } from 'vitest';
+import type { TrustChange } from './trust-changes.ts';
 import { parseTrustLine } from './trust-record.ts';
-import { type TrustChange, TrustStore } from './trust-store.ts';
+import { TrustStore } from './trust-store.ts';
 
 const keyLine = (name: string) => formatKeyLine(createIdentity(), name);
 
@@ -195,7 +196,7 @@ describe('a trust store', () => {
     const stranger = keyLine('stranger');
     const { identity } = net.store.revoke(stranger);
     expect(net.store.get(identity.id)).toMatchObject({ revoked: true });
-    expect(readFileSync(net.path, 'utf8')).toContain(`${stranger} trust=read,revoked\n`);
+    expect(readFileSync(net.path, 'utf8')).toContain(`${stranger} revoked\n`);
   });
 
   it('does not let an invitation undo a revocation, even one that only the file knows yet', async () => {
@@ -219,6 +220,26 @@ describe('a trust store', () => {
     await net.store.start();
     expect(net.store.trust(line, { trust: 'tool' })).toMatchObject({ trust: 'tool', revoked: false });
     expect(net.store.list()).toHaveLength(1);
+  });
+
+  it('adds a grant to the line of a key without a word on the level, and writes the line anew with one', async () => {
+    const line = keyLine('a');
+    await using net = await openStore([`${line} trust=tool,deny=shell_*,url=ws://10.0.0.2:9700`]);
+    await net.store.start();
+    net.store.trust(line, { allowBrain: true });
+    const added = `${line} trust=tool,allow-brain,deny=shell_*,url=ws://10.0.0.2:9700\n`;
+    expect(readFileSync(net.path, 'utf8')).toBe(added);
+    net.store.trust(line);
+    expect(readFileSync(net.path, 'utf8')).toBe(added);
+    net.store.trust(line, { trust: 'read' });
+    expect(readFileSync(net.path, 'utf8')).toBe(`${line} trust=read\n`);
+  });
+
+  it('gives a revoked key that is trusted anew nothing of what it had', async () => {
+    const line = keyLine('a');
+    await using net = await openStore([`${line} trust=full,allow-brain,revoked`]);
+    await net.store.start();
+    expect(net.store.trust(line)).toMatchObject({ trust: 'read', assumed: true, allowBrain: false, revoked: false });
   });
 
   it('does not take a half-written file for the whole', async () => {

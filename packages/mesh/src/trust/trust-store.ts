@@ -1,28 +1,15 @@
-import { type FSWatcher, statSync, watch } from 'node:fs';
-import { basename, dirname } from 'node:path';
+import { dirname } from 'node:path';
 import { type PeerId, parseKeyLine, publicIdentity, type Rotation, SkeinError, shortPeerId } from '@skein/protocol';
 import { type Clock, systemClock } from '../clock.ts';
+import { FileWatch } from './file-watch.ts';
 import { ensureDirectory, readOwnFile, withFileLock, writeFileAtomic } from './files.ts';
+import { changesBetween, type TrustChange } from './trust-changes.ts';
 import { formatTrustFile, parseTrustFile, recordsOf, TRUST_FILE_BYTES_MAX, type TrustFile, withRecords } from './trust-file.ts';
-import { parseTrustLine, TRUST_DEFAULTS, type TrustOptions, type TrustRecord } from './trust-record.ts';
+import { formatTrustOptions, parseTrustLine, TRUST_DEFAULTS, type TrustOptions, type TrustRecord } from './trust-record.ts';
 
-/** How often the file is looked at, whether or not the system reports its changes. */
-const POLL_MS = 500;
-/** A change must stand this long before it is read: an editor may write the file in pieces. */
-const SETTLE_MS = 50;
-/** An editor may take the file away for a moment; missing this long, it is gone and nobody is trusted. */
-const GONE_MS = 400;
 const EMPTY: TrustFile = { lines: [] };
 /** What a revocation leaves in a line, taken back. */
 const NOT_REVOKED = { revoked: false, shareRevocation: false, successor: undefined } as const;
-
-/** What happened to a key. `removed` and `revoked` mean: end its sessions now. */
-export interface TrustChange {
-  readonly type: 'added' | 'changed' | 'revoked' | 'removed';
-  readonly id: PeerId;
-  /** As it is now; with `removed`, as it was. */
-  readonly record: TrustRecord;
-}
 
 /** What a TrustStore is made of. */
 export interface TrustStoreParts {
@@ -48,25 +35,19 @@ export type RotationOutcome = 'moved' | 'known' | 'second' | 'from-revoked' | 't
  */
 export class TrustStore {
   readonly #path: string;
-  readonly #clock: Clock;
   readonly #isListed: (id: PeerId) => boolean;
   readonly #onError: (error: SkeinError) => void;
   readonly #listeners = new Set<(change: TrustChange) => void>();
+  readonly #watch: FileWatch;
   #records: ReadonlyMap<PeerId, TrustRecord> = new Map();
-  /** Modification time, size and inode of the file last looked at. */
-  #seen = '';
-  /** The change that is waited for to settle. */
-  #pending: { readonly signature: string; readonly sinceMs: number } | undefined;
-  #releaseSettle: () => void = () => {};
-  #watcher: FSWatcher | undefined;
-  #releasePoll: () => void = () => {};
-  #closed = false;
 
   constructor(parts: TrustStoreParts) {
-    this.#path = parts.path;
-    this.#clock = parts.clock ?? systemClock;
-    this.#isListed = parts.isListed ?? (() => false);
-    this.#onError = parts.onError ?? (() => {});
+    const { path, clock = systemClock, isListed = () => false, onError = () => {} } = parts;
+    this.#path = path;
+    this.#isListed = isListed;
+    this.#onError = onError;
+    // A wrong file is reported once and the old state stays.
+    this.#watch = new FileWatch({ path, clock, onChanged: () => this.#replace(this.#read()), onError });
   }
 
   /**
@@ -75,10 +56,9 @@ export class TrustStore {
    */
   async start(): Promise<void> {
     ensureDirectory(dirname(this.#path));
-    this.#seen = this.#signature();
+    this.#watch.markSeen();
     this.#records = byId(this.#read());
-    this.#watch();
-    this.#poll();
+    this.#watch.start();
   }
 
   /** The record of a key, a revoked one too. */
@@ -110,12 +90,21 @@ export class TrustStore {
   }
 
   /**
-   * Trusts a key: adds its line, or replaces the options of the line it has, a revocation included.
+   * Trusts a key. With a level, these options are its line from now on, whatever that was, a revocation included. Without
+   * one, they are added to what the line of a key says that is not revoked: a grant more must not cost it another.
    * @throws SkeinError `invalid` for a wrong line or option, `busy`, `corrupt`.
    */
   trust(line: string, options: Partial<TrustOptions> = {}): TrustRecord {
-    const record: TrustRecord = { ...parseTrustLine(line), ...NOT_REVOKED, ...options };
-    return this.#change(() => record);
+    const parsed = parseTrustLine(line);
+    const record: TrustRecord = { ...parsed, ...NOT_REVOKED, ...stated(options) };
+    const isWhole = options.trust !== undefined || formatTrustOptions(parsed) !== '';
+    return this.#change((known) => {
+      const before = known.find(({ identity }) => identity.id === parsed.identity.id);
+      if (isWhole || before === undefined || before.revoked) return record;
+      const { name, kind } = parsed;
+      const voleExtra = kind === 'vole' ? (parsed.voleExtra ?? before.voleExtra) : undefined;
+      return { ...before, name, kind, voleExtra, ...options };
+    });
   }
 
   /**
@@ -124,7 +113,7 @@ export class TrustStore {
    * @throws SkeinError `denied` for a revoked key, else as `trust`.
    */
   trustInvited(line: string, options: Partial<TrustOptions> = {}): TrustRecord {
-    const record: TrustRecord = { ...parseTrustLine(line), ...options, ...NOT_REVOKED };
+    const record: TrustRecord = { ...parseTrustLine(line), ...stated(options), ...NOT_REVOKED };
     const { id } = record.identity;
     return this.#change((known) => {
       if (known.some(({ identity, revoked }) => revoked && identity.id === id) || this.#isListed(id)) {
@@ -198,10 +187,7 @@ export class TrustStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closed = true;
-    this.#releasePoll();
-    this.#releaseSettle();
-    this.#watcher?.close();
+    this.#watch.close();
     this.#listeners.clear();
   }
 
@@ -260,7 +246,7 @@ export class TrustStore {
       const made = make(recordsOf(before));
       const after = withRecords(before, made);
       if (made.length > 0) writeFileAtomic(this.#path, formatTrustFile(after));
-      this.#seen = this.#signature();
+      this.#watch.markSeen();
       return { file: after, records: made };
     });
     this.#replace(file);
@@ -278,103 +264,29 @@ export class TrustStore {
     }
   }
 
-  /** Takes over a changed file once it stood for a moment. */
-  #look(): void {
-    if (this.#closed) return;
-    const signature = this.#signature();
-    if (signature === this.#seen) {
-      this.#pending = undefined;
-      return;
-    }
-    const nowMs = this.#clock.monotonicMs();
-    if (this.#pending?.signature !== signature) this.#pending = { signature, sinceMs: nowMs };
-    const leftMs = this.#pending.sinceMs + (signature === '' ? GONE_MS : SETTLE_MS) - nowMs;
-    this.#releaseSettle();
-    if (leftMs <= 0) {
-      this.#refresh();
-      return;
-    }
-    this.#releaseSettle = this.#clock.after(leftMs, () => this.#safely(() => this.#look()));
-  }
-
-  /** Takes over a changed file; a wrong one is reported once and the old state stays. */
-  #refresh(): void {
-    const signature = this.#signature();
-    if (signature === this.#seen) return;
-    this.#pending = undefined;
-    this.#seen = signature;
-    try {
-      this.#replace(this.#read());
-    } catch (error) {
-      this.#onError(SkeinError.from(error));
-    }
-  }
-
   #replace(file: TrustFile): void {
     const before = this.#records;
     this.#records = byId(file);
     for (const change of changesBetween(before, this.#records)) {
       // A listener that fails must not keep the others, or a revocation behind it, from being heard.
-      for (const listener of this.#listeners) this.#safely(() => listener(change));
+      for (const listener of this.#listeners) {
+        try {
+          listener(change);
+        } catch (error) {
+          this.#onError(SkeinError.from(error));
+        }
+      }
     }
   }
+}
 
-  #signature(): string {
-    const stats = statSync(this.#path, { throwIfNoEntry: false, bigint: true });
-    return stats === undefined ? '' : `${stats.mtimeNs}/${stats.size}/${stats.ino}/${stats.mode}`;
-  }
-
-  /** The directory is watched, not the file: a rename onto the file would end a watch of it. */
-  #watch(): void {
-    try {
-      this.#watcher = watch(dirname(this.#path), { persistent: false }, (_event, name) => {
-        if (!this.#closed && (name === null || name === basename(this.#path))) this.#safely(() => this.#look());
-      });
-      // The poll goes on without it.
-      this.#watcher.on('error', () => this.#watcher?.close());
-    } catch (error) {
-      this.#onError(SkeinError.from(error));
-    }
-  }
-
-  #poll(): void {
-    if (this.#closed) return;
-    this.#releasePoll = this.#clock.after(POLL_MS, () => {
-      this.#safely(() => this.#look());
-      this.#poll();
-    });
-  }
-
-  #safely(run: () => void): void {
-    try {
-      run();
-    } catch (error) {
-      this.#onError(SkeinError.from(error));
-    }
-  }
+/** A level that is given is somebody's word. */
+function stated(options: Partial<TrustOptions>): Partial<TrustOptions> {
+  return options.trust === undefined ? options : { assumed: false, ...options };
 }
 
 function byId(file: TrustFile): ReadonlyMap<PeerId, TrustRecord> {
   return new Map(recordsOf(file).map((record) => [record.identity.id, record]));
-}
-
-function* changesBetween(
-  before: ReadonlyMap<PeerId, TrustRecord>,
-  after: ReadonlyMap<PeerId, TrustRecord>,
-): Generator<TrustChange> {
-  for (const [id, record] of before) {
-    if (!after.has(id)) yield { type: 'removed', id, record };
-  }
-  for (const [id, record] of after) {
-    const old = before.get(id);
-    if (old === undefined) yield { type: record.revoked ? 'revoked' : 'added', id, record };
-    else if (record.revoked && !old.revoked) yield { type: 'revoked', id, record };
-    else if (fields(record) !== fields(old)) yield { type: 'changed', id, record };
-  }
-}
-
-function fields({ identity, ...rest }: TrustRecord): string {
-  return JSON.stringify(rest);
 }
 
 /** The id of a bare base64 key. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { createIdentity } from '../keys.ts';
 import { HELLO_BYTES_MAX } from '../limits.ts';
+import { openLateRefusal } from './refusal.ts';
 import { inviteMac } from './session-keys.ts';
 import { systemHandshakeRandom } from './step.ts';
 import { createPair, established, play, TestClock } from './testing.ts';
@@ -123,6 +124,22 @@ describe('a refusal by admit', () => {
     const played = play(pair.initiator({ expected: undefined, admit: refusing('untrusted') }), pair.responder());
     expect(played.initiator).toMatchObject({ code: 'untrusted' });
     expect(played.initiator.established).toBeUndefined();
+    expect(played.initiator.refused?.message).toMatch(/^The key of the node that answered is not trusted/);
+  });
+
+  it('of a welcome reaches the responder sealed, in the place of the first record', () => {
+    const pair = createPair();
+    const initiator = pair.initiator({ expected: undefined, admit: refusing('untrusted') });
+    const played = play(initiator, pair.responder(), (message, index) => (index === 4 ? undefined : message));
+    const refusal = played.messages[4] ?? Buffer.alloc(0);
+    expect(refusal.subarray(0, 2)).toEqual(Buffer.of(6, 1));
+    const { receive } = established(played.responder);
+    expect(openLateRefusal(Buffer.of(0x10, 1, 2), receive, 'the line')).toBeUndefined();
+    expect(() => openLateRefusal(Buffer.of(6, 0, 7, 0, 0, 0, 0), receive, 'the line')).toThrow('in the clear');
+    expect(openLateRefusal(refusal, receive, 'the line')).toMatchObject({
+      code: 'denied',
+      message: expect.stringContaining('On the other machine run: skein net trust "the line"'),
+    });
   });
 
   it('stands for an admit that throws, without its words', () => {

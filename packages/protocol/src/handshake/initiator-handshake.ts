@@ -60,7 +60,7 @@ export class InitiatorHandshake {
     }
     const random = parts.random ?? systemHandshakeRandom;
     this.#parts = parts;
-    this.#side = new HandshakeSide(parts);
+    this.#side = new HandshakeSide({ ...parts, initiator: true });
     this.#ephemeral = random.x25519();
     this.#kem = random.kemKeys();
   }
@@ -121,6 +121,7 @@ export class InitiatorHandshake {
     });
     const handshakeHash = noise.transcriptHash;
     const keys = deriveSessionKeys({ split: noise.splitKeys(), kemSecret, handshakeHash });
+    this.#side.sealRefusalWith = keys.initiatorToResponder;
     this.#awaiting = { peer, keys, handshakeHash, binding, sentAtMs: this.#parts.clock.monotonicMs() };
     return frameMessage('finish', finish);
   }

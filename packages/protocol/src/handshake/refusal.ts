@@ -2,9 +2,12 @@ import { type ErrorCode, SkeinError } from '../errors.ts';
 import type { CipherState } from '../noise/cipher-state.ts';
 import { HANDSHAKE_MESSAGE } from './messages.ts';
 
-/** Whom a refusal is about: the key line that the other side would have to trust. */
+/** Whom a refusal is about. */
 export interface RefusalContext {
+  /** The key line that the side which refuses would have to trust. */
   readonly keyLine: string;
+  /** Whether this side dialled. */
+  readonly initiator: boolean;
 }
 
 interface RefusalRow {
@@ -58,16 +61,15 @@ export const REFUSALS = {
   untrusted: {
     byte: 7,
     error: 'denied',
-    told: ({ keyLine }) => `A node asked to connect whose key is not trusted. To trust it run: skein net trust "${keyLine}"`,
-    heard: ({ keyLine }) =>
-      `The other side does not trust this node's key. On the other machine run: skein net trust "${keyLine}"`,
+    told: (context) => `${subject(context)} is not trusted. To trust it run: ${trustCommand(context)}`,
+    heard: (context) => `The other side does not trust this node's key. On the other machine run: ${trustCommand(context)}`,
   },
   revoked: {
     byte: 8,
     error: 'denied',
-    told: ({ keyLine }) => `A node asked to connect whose key was revoked. To trust it again run: skein net trust "${keyLine}"`,
-    heard: ({ keyLine }) =>
-      `The other side revoked this node's key. To undo that, run on the other machine: skein net trust "${keyLine}"`,
+    told: (context) => `${subject(context)} was revoked here. To trust it again run: ${trustCommand(context)}`,
+    heard: (context) =>
+      `The other side revoked this node's key. To undo that, run on the other machine: ${trustCommand(context)}`,
   },
   'invite-invalid': {
     byte: 9,
@@ -122,6 +124,20 @@ export function parseRefusal(bytes: Buffer, cipher: CipherState | undefined): Re
   return { code: row[0] as RefusalCode, retryAfterMs: body.readUInt32BE(1) };
 }
 
+/**
+ * Why the other side refused the session, where its first record is a refusal instead: what an initiator says that does
+ * not want whom the welcome is from. Undefined for any other record. One in the clear does not count, as it may come from
+ * anybody on the way.
+ * @throws SkeinError `invalid` or `unauthenticated` for a refusal that is not to be believed.
+ */
+export function openLateRefusal(record: Buffer, cipher: CipherState, keyLine: string): SkeinError | undefined {
+  if (record[0] !== HANDSHAKE_MESSAGE.refusal) return undefined;
+  if (record[1] !== SEALED[1]) {
+    throw new SkeinError('A refusal came in the clear, as anybody on the way could send it', { code: 'invalid' });
+  }
+  return refusalHeard(parseRefusal(record, cipher), { keyLine, initiator: false });
+}
+
 /** The error of the side that was refused. */
 export function refusalHeard({ code, retryAfterMs }: Refusal, context: RefusalContext): SkeinError {
   const row = REFUSALS[code];
@@ -132,4 +148,13 @@ export function refusalHeard({ code, retryAfterMs }: Refusal, context: RefusalCo
 export function refusalTold(code: RefusalCode, context: RefusalContext, cause?: unknown): SkeinError {
   const row = REFUSALS[code];
   return new SkeinError(row.told(context), { code: row.error, ...(cause === undefined ? {} : { cause }) });
+}
+
+function subject({ initiator }: RefusalContext): string {
+  return initiator ? 'The key of the node that answered' : 'The key of a node that asked to connect';
+}
+
+/** Names the level: without one it is the least, and one that was revoked had another. */
+function trustCommand({ keyLine }: RefusalContext): string {
+  return `skein net trust "${keyLine}" --level tool (or: full, read)`;
 }

@@ -42,7 +42,7 @@ export class ResponderHandshake {
 
   constructor(parts: ResponderParts) {
     this.#parts = parts;
-    this.#side = new HandshakeSide(parts);
+    this.#side = new HandshakeSide({ ...parts, initiator: false });
   }
 
   /** Takes one whole message of the other side; never throws. */
@@ -100,14 +100,16 @@ export class ResponderHandshake {
     if (!admission.admitted) {
       throw new Refused({ code: admission.code, retryAfterMs: admission.retryAfterMs ?? 0 }, false);
     }
+    const roundTripMs = clock.monotonicMs() - sentAtMs;
     const established: Established = {
       peer,
       hello,
       sessionId: keys.sessionId,
       send: keys.responderToInitiator,
       receive: keys.initiatorToResponder,
-      clockOffsetMs: hello.timeMs + (clock.monotonicMs() - sentAtMs) / 2 - clock.now(),
+      clockOffsetMs: hello.timeMs + roundTripMs / 2 - clock.now(),
       initiator: false,
+      roundTripMs,
       handshakeHash,
     };
     return { send: this.#welcome(established, keys), established };

@@ -25,7 +25,7 @@ export function refuse(code: RefusalCode, cause?: unknown): Refused {
 
 /** What both sides of a handshake share: the bounds before it is finished, and how it ends in refusal. */
 export class HandshakeSide {
-  readonly #parts: HandshakeParts;
+  readonly #parts: HandshakeParts & { readonly initiator: boolean };
   #messages = 0;
   #bytes = 0;
   #over = false;
@@ -35,7 +35,7 @@ export class HandshakeSide {
   peer: PublicIdentity | undefined;
   peerName: string | undefined;
 
-  constructor(parts: HandshakeParts) {
+  constructor(parts: HandshakeParts & { readonly initiator: boolean }) {
     this.#parts = parts;
   }
 
@@ -64,14 +64,15 @@ export class HandshakeSide {
     this.#over = true;
     const refused = thrown instanceof Refused ? thrown : refuse(codeOf(thrown), thrown);
     const { code } = refused.refusal;
+    const { identity, hello, initiator } = this.#parts;
     if (refused.heard) {
-      const keyLine = formatKeyLine(this.#parts.identity, this.#parts.hello.name);
-      return { refused: refusalHeard(refused.refusal, { keyLine }), code };
+      const keyLine = formatKeyLine(identity, hello.name);
+      return { refused: refusalHeard(refused.refusal, { keyLine, initiator }), code };
     }
     const keyLine = this.peer === undefined ? '' : formatKeyLine(this.peer, this.peerName ?? this.peer.id.slice(0, 8));
     return {
       ...(reply ? { send: formatRefusal(refused.refusal, this.sealRefusalWith) } : {}),
-      refused: refusalTold(code, { keyLine }, refused.cause),
+      refused: refusalTold(code, { keyLine, initiator }, refused.cause),
       code,
     };
   }

@@ -17,6 +17,8 @@ export interface Established {
   /** The other side's wall clock less ours, measured; off by at most half of the round trip. */
   readonly clockOffsetMs: number;
   readonly initiator: boolean;
+  /** How long the other side took to answer, its cryptography included; measured by the side that was dialled. */
+  readonly roundTripMs?: number;
   /** Noise's final handshake hash, 32 bytes. */
   readonly handshakeHash: Buffer;
 }

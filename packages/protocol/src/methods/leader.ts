@@ -18,8 +18,13 @@ export const electionView = z.object({
   seq: z.int().min(1).max(Number.MAX_SAFE_INTEGER),
   mode: electionMode,
   term: leaderTerm,
-  /** Who leads, as far as the sender can see by itself: itself, or one it has a session with. */
+  /**
+   * Who leads, or in `auto` is the one to lead, as far as the sender can see by itself: itself, or one it has a session
+   * with.
+   */
   leader: peerId.nullable(),
+  /** Whether that one leads by its own word, and is not only the one to. Absent: it does where the sender names itself. */
+  leads: z.boolean().optional(),
   /** The highest term in which the sender led and gave up; 0 for none. */
   resigned: leaderTerm,
   voters: voterDigest,

@@ -35,6 +35,8 @@ export const toolDescriptor = z.object({
   input: z.record(z.string(), z.json()),
   effect: toolEffect,
   examples: z.array(toolExample).max(16).default([]),
+  /** Its input says where it reads, anywhere: it could carry out what the input holds. */
+  openWorld: z.boolean().optional(),
 });
 export type ToolDescriptor = z.infer<typeof toolDescriptor>;
 

@@ -82,8 +82,11 @@ class Taking {
       return;
     }
     this.#room -= bytes;
-    const effect = trustHints && tool.annotations?.readOnlyHint === true ? 'read' : 'at-most-once';
-    this.#tools.set(tool.name, { name: tool.name, descriptor: { description, input, effect, examples: [] } });
+    const { readOnlyHint, openWorldHint } = tool.annotations ?? {};
+    const effect = trustHints && readOnlyHint === true ? 'read' : 'at-most-once';
+    // The hint that it reaches no further than its server counts as much as that it only reads.
+    const openWorld = openWorldHint === false ? {} : { openWorld: true };
+    this.#tools.set(tool.name, { name: tool.name, descriptor: { description, input, effect, examples: [], ...openWorld } });
   }
 
   listing(more?: string): Listing {

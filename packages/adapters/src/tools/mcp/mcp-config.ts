@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { networkGrant } from '../../sandbox/egress/host-grant.ts';
 import { sourceName, variableName } from '../database/database-config.ts';
 
 export const MCP_DEFAULTS = { timeoutMs: 60_000, startTimeoutMs: 30_000, trustHints: false } as const;
@@ -18,7 +19,7 @@ const shared = {
 };
 
 const allow = z.strictObject({
-  network: z.boolean().default(false).describe('Connections to anywhere.'),
+  network: networkGrant,
   read: z.array(z.string().min(1)).max(64).default([]).describe('Folders and files it may read.'),
   write: z.array(z.string().min(1)).max(64).default([]).describe('Folders and files it may read and change.'),
   childProcess: z.boolean().default(false).describe('Start processes, which are held as it is; npx and uvx need it.'),

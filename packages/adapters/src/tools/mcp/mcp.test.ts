@@ -38,6 +38,8 @@ describe.each(['over its standard input and output', 'over HTTP'])('a server of 
     await using running = await run({ trustHints: true });
     const effects = running.servers.tools.map(({ descriptor }) => [descriptor.name, descriptor.effect]);
     expect(effects.filter(([, effect]) => effect === 'read')).toEqual([['shop_add_up', 'read']]);
+    expect(running.tool('shop_add_up').descriptor.openWorld).toBeUndefined();
+    expect(running.tool('shop_say').descriptor.openWorld).toBe(true);
   });
 
   test('gives only the tools that are named, and says which of them it lacks', async () => {

@@ -1,5 +1,6 @@
 import type { Tool } from '@skein/agent';
 import type { ToolDescriptor } from '@skein/protocol';
+import type { EgressOptions } from '../../sandbox/sandbox.ts';
 import type { McpServerConfig } from './mcp-config.ts';
 import type { PipedProcess } from './pipe-transport.ts';
 
@@ -13,13 +14,15 @@ export interface ServerProgram {
   readonly cwd: string | undefined;
   readonly env: Readonly<Record<string, string>>;
   readonly allow: {
-    readonly network: boolean;
+    /** As in `SandboxGrants`. */
+    readonly network: boolean | readonly string[];
     readonly childProcess: boolean;
     readonly read: readonly string[];
     readonly write: readonly string[];
     /** Not opened by a grant around it. */
     readonly hidden: readonly string[];
   };
+  readonly egress: EgressOptions;
 }
 
 export interface McpServersParts {

@@ -9,7 +9,7 @@ import type { OpenedTransport } from './mcp-server.ts';
 import { PipeTransport } from './pipe-transport.ts';
 import { spawnServer } from './spawn-server.ts';
 
-type OpenParts = Pick<McpServersParts, 'root' | 'hidden' | 'environment' | 'spawn'>;
+type OpenParts = Pick<McpServersParts, 'root' | 'hidden' | 'environment' | 'spawn' | 'onProblem'>;
 
 /** Of one answer or stream of a server over HTTP; a stream that is longer is opened again. */
 const HTTP_BOUNDS = { maxBytes: 16_777_216, maxLineBytes: 4_194_304 };
@@ -26,7 +26,8 @@ export function serverOpener(
   return 'command' in config ? commandOpener(name, config, parts) : urlOpener(name, config, parts);
 }
 
-function commandOpener(name: string, config: McpCommandConfig, { root, hidden, environment, spawn = spawnServer }: OpenParts) {
+function commandOpener(name: string, config: McpCommandConfig, parts: OpenParts) {
+  const { root, hidden, environment, spawn = spawnServer } = parts;
   const absolute = (path: string) => resolve(root, path);
   const cwd = config.cwd === undefined ? undefined : absolute(config.cwd);
   const read = [...config.allow.read.map(absolute), ...(cwd === undefined ? [] : [cwd])];
@@ -46,6 +47,10 @@ function commandOpener(name: string, config: McpCommandConfig, { root, hidden, e
       read,
       write,
       hidden,
+    },
+    egress: {
+      listedIn: `tools.mcp.${name}.allow.network`,
+      onRefused: (problem: string) => parts.onProblem(name, `it was refused the network: ${problem}`),
     },
   };
   return async (): Promise<OpenedTransport> => {

@@ -1,9 +1,11 @@
+import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { serveHttp } from '../../../test/egress-fixture.ts';
 import { runServers, SHOP } from '../../../test/mcp/running.ts';
 import { rejection, temporaryFolder, toolContext } from '../../../test/tool-fixture.ts';
 import { detectIsolation } from '../../sandbox/detect-isolation.ts';
@@ -12,7 +14,29 @@ import { spawnServer } from './spawn-server.ts';
 /** What the server's own program is made of. */
 const PROGRAM = fileURLToPath(new URL('../../../../..', import.meta.url));
 
-async function run(allow: { read?: string[]; write?: string[]; network?: boolean } = {}, hidden: string[] = []) {
+const PYTHON = '/usr/bin/python3';
+/** A server of one tool that gets an address by the client in Python's library. */
+const PYTHON_SERVER = `
+import json, sys, urllib.request
+def answer(method, params):
+    if method == 'initialize':
+        return {'protocolVersion': params['protocolVersion'], 'capabilities': {'tools': {}}, 'serverInfo': {'name': 'snake', 'version': '1'}}
+    if method == 'tools/list':
+        return {'tools': [{'name': 'reach', 'description': 'Gets.', 'inputSchema': {'type': 'object'}}]}
+    if method == 'tools/call':
+        try:
+            text = urllib.request.urlopen(params['arguments']['url'], timeout=5).read().decode()
+        except Exception as error:
+            text = str(error)
+        return {'content': [{'type': 'text', 'text': text}]}
+    return {}
+for line in sys.stdin:
+    request = json.loads(line)
+    if 'id' in request:
+        print(json.dumps({'jsonrpc': '2.0', 'id': request['id'], 'result': answer(request['method'], request.get('params'))}), flush=True)
+`;
+
+async function run(allow: { read?: string[]; write?: string[]; network?: boolean | string[] } = {}, hidden: string[] = []) {
   const read = [PROGRAM, ...(allow.read ?? [])];
   return runServers({ shop: { command: ['node', SHOP], allow: { ...allow, read } } }, { spawn: spawnServer, hidden });
 }
@@ -61,6 +85,34 @@ describe.skipIf(leftOut !== '')(`a server in its sandbox${leftOut}`, () => {
       server.closeAllConnections();
       server.close();
     }
+  });
+
+  test('reaches the hosts it was granted and no others, of which its node is told', async () => {
+    await using server = await serveHttp();
+    await using other = await serveHttp();
+    await using running = await run({ network: [server.authority] });
+    const reach = (to: string) => running.tool('shop_reach').run({ url: `http://${to}/` }, toolContext());
+    expect(await reach(server.authority)).toBe('200');
+    await rejection(reach(other.authority));
+    expect(other.connections()).toBe(0);
+    expect(running.problems).toEqual([
+      `shop: it was refused the network: ${other.authority} is not granted; add "${other.authority}" to tools.mcp.shop.allow.network if it is meant`,
+    ]);
+  });
+
+  test.skipIf(!existsSync(PYTHON))('in another language, and without processes of its own, does so too', async () => {
+    await using server = await serveHttp();
+    await using other = await serveHttp();
+    await using folder = await temporaryFolder();
+    const file = join(folder.path, 'server.py');
+    await writeFile(file, PYTHON_SERVER);
+    const allow = { read: [folder.path], network: [server.authority] };
+    await using running = await runServers({ snake: { command: [PYTHON, file], allow } }, { spawn: spawnServer });
+    expect(running.problems).toEqual([]);
+    const reach = (to: string) => running.tool('snake_reach').run({ url: `http://${to}/x` }, toolContext());
+    expect(await reach(server.authority)).toBe(`GET /x ${server.authority}`);
+    expect(await reach(other.authority)).toContain('403');
+    expect(other.connections()).toBe(0);
   });
 
   test('whose program is not there is said so', async () => {

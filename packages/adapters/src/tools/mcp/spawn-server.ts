@@ -8,7 +8,7 @@ import type { PipedProcess } from './pipe-transport.ts';
  * Starts a server in the strongest sandbox this machine has; `node` is the one that runs this.
  * @throws SkeinError `not-found` for a program that is not there, and what `spawnSandboxed` raises.
  */
-export async function spawnServer({ name, command, cwd, env, allow }: ServerProgram): Promise<PipedProcess> {
+export async function spawnServer({ name, command, cwd, env, allow, egress }: ServerProgram): Promise<PipedProcess> {
   const [program = '', ...args] = command;
   const file = program === 'node' ? process.execPath : await findProgram(program, SYSTEM_PATH);
   if (file === undefined) {
@@ -17,5 +17,5 @@ export async function spawnServer({ name, command, cwd, env, allow }: ServerProg
     });
   }
   const { hidden, ...grants } = allow;
-  return await spawnSandboxed({ name, file, args, env, grants, hidden, ...(cwd === undefined ? {} : { cwd }) });
+  return await spawnSandboxed({ name, file, args, env, grants, hidden, egress, ...(cwd === undefined ? {} : { cwd }) });
 }

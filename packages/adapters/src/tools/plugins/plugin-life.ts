@@ -1,6 +1,7 @@
 import type { ToolContext } from '@skein/agent';
 import { abortReason, type Json, SkeinError } from '@skein/protocol';
 import type { SandboxEnd, Sandboxed } from '../../sandbox/sandbox.ts';
+import { explainLack, type Lacks } from './lacks.ts';
 import { LineReader } from './line-reader.ts';
 import {
   type FromPlugin,
@@ -19,6 +20,8 @@ export interface PluginLifeParts {
   /** What to call it in messages. */
   readonly name: string;
   readonly process: Sandboxed;
+  /** What it was granted nothing of. */
+  readonly lacks: Lacks;
 }
 
 /** How the process ended, and whether that counts as a crash. */
@@ -45,6 +48,8 @@ interface Call {
   /** A piece of partial output is being taken; another must not come before. */
   emitting: boolean;
   taints: number;
+  /** Of the network, to the whole process, before it began. */
+  readonly refusalsBefore: number;
 }
 
 /** A process that does not answer within this that it stops a call is ended. */
@@ -62,6 +67,7 @@ export class PluginLife {
   readonly ended: Promise<LifeEnd>;
   readonly #name: string;
   readonly #process: Sandboxed;
+  readonly #lacks: Lacks;
   readonly #calls = new Map<number, Call>();
   readonly #started = Promise.withResolvers<LifeStart>();
   #begun = false;
@@ -71,9 +77,10 @@ export class PluginLife {
   #gone = false;
   #lastWords = '';
 
-  constructor({ name, process }: PluginLifeParts) {
+  constructor({ name, process, lacks }: PluginLifeParts) {
     this.#name = name;
     this.#process = process;
+    this.#lacks = lacks;
     this.tools = this.#started.promise;
     this.tools.catch(() => undefined); // Also told by `ended`, which somebody always waits for.
     for (const stream of [process.stdin, process.stdout, process.stderr]) stream.on('error', () => undefined);
@@ -114,6 +121,7 @@ export class PluginLife {
       timer: undefined,
       emitting: false,
       taints: 0,
+      refusalsBefore: this.#process.refusals.count,
     };
     this.#calls.set(id, call);
     context.signal.addEventListener('abort', onAbort, { once: true });
@@ -212,8 +220,23 @@ export class PluginLife {
         return;
       case 'failed':
         this.#settle(message.id, call);
-        call.reject(parseError(message.error));
+        call.reject(this.#explain(call, parseError(message.error)));
     }
+  }
+
+  /** A failure in code that was refused the network says nothing of that by itself: clients tell no more than a number. */
+  #explain(call: Call, error: SkeinError): SkeinError {
+    const { count, last } = this.#process.refusals;
+    if (error.code !== 'internal') return error;
+    if (last === undefined || count === call.refusalsBefore) {
+      const { caller, onBehalfOf } = call.context;
+      const isOwn = caller === undefined && onBehalfOf === undefined;
+      return explainLack(error, { name: this.#name, lacks: this.#lacks, isOwn }) ?? error;
+    }
+    return new SkeinError(`${this.#name} failed, and had been refused the network meanwhile: ${last}`, {
+      code: 'denied',
+      cause: error,
+    });
   }
 
   #stopping(call: Call): void {

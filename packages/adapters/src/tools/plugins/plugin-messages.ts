@@ -18,6 +18,9 @@ const MAX_DELTA_CHARS = 65_536;
 /** Sources that one call may say its output is from. */
 export const MAX_TAINTS = 32;
 
+/** Causes of one error that are told. */
+const CAUSES_MAX = 3;
+
 const id = z.int().min(1);
 const error = z.strictObject({
   code: z.enum(ERROR_CODES),
@@ -79,7 +82,8 @@ export function formatError(thrown: unknown): z.infer<typeof error> {
     thrown instanceof Error && thrown.name === 'SkeinError' && 'code' in thrown
       ? ERROR_CODES.find((code) => code === thrown.code)
       : undefined;
-  const { code, message, retryAfterMs } = SkeinError.from(thrown);
+  const { code, retryAfterMs } = SkeinError.from(thrown);
+  const message = known === undefined ? describeThrown(thrown) : SkeinError.from(thrown).message;
   const shown = { code: known ?? code, message: message.slice(0, 4_000).toWellFormed() };
   return retryAfterMs === undefined ? shown : { ...shown, retryAfterMs: Math.min(Math.max(retryAfterMs, 0), 86_400_000) };
 }
@@ -87,4 +91,13 @@ export function formatError(thrown: unknown): z.infer<typeof error> {
 /** The error that came over the pipe. */
 export function parseError({ code, message, retryAfterMs }: z.infer<typeof error>): SkeinError {
   return new SkeinError(message, { code, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+}
+
+/** A failure with what it came from and the system's word for it: "fetch failed" alone says little. */
+function describeThrown(thrown: unknown, depth = 0): string {
+  const { message } = SkeinError.from(thrown);
+  if (!(thrown instanceof Error)) return message;
+  const code = 'code' in thrown && typeof thrown.code === 'string' && !message.includes(thrown.code) ? ` (${thrown.code})` : '';
+  const cause = thrown.cause instanceof Error && depth < CAUSES_MAX ? `: ${describeThrown(thrown.cause, depth + 1)}` : '';
+  return `${message}${code}${cause}`;
 }

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { SkeinError } from '@skein/protocol';
+import { faultPlace } from './fault-place.ts';
 import { LineReader } from './line-reader.ts';
 import { PluginCalls } from './plugin-calls.ts';
 import { collectTools } from './plugin-exports.ts';
@@ -18,7 +19,8 @@ class ChangedError extends Error {}
 const [file = '', digest = ''] = process.argv.slice(2);
 const send = takeOutput();
 const tools = await load().catch((error: unknown) => {
-  const message = error instanceof Error ? error.message : String(error);
+  const place = error instanceof SkeinError ? undefined : faultPlace(error, file);
+  const message = `${error instanceof Error ? error.message : String(error)}${place === undefined ? '' : ` (${place})`}`;
   send({ type: 'refused', reason: error instanceof ChangedError ? 'changed' : 'broken', message: message.slice(0, 4_000) });
   return undefined;
 });

@@ -47,6 +47,20 @@ describe('a tool of a plug-in', () => {
     expect(broken.toPublic().message).not.toContain('hunter2');
   });
 
+  test.each([
+    ['fetches', "fetch('https://api.example.com/')", 'fetch failed', 'fetch failed'],
+    ['reads', "fs.readFileSync('/etc/hostname/of/mine')", 'ENOENT', '/etc/hostname/of/mine'],
+  ])('that %s without a grant fails as denied, and says what to grant', async (name, code, publicly, privately) => {
+    await using plugins = await startPlugins({ 'bad.mjs': `export const ${name} = tool('${name}', () => ${code});` });
+    const own = await rejection(plugins.call(name));
+    expect(own).toMatchObject({ code: 'denied', message: expect.stringContaining(privately) });
+    expect(own.message).toMatch(
+      /^The plug-in bad\.mjs failed: .* runs without network and files; grant them in tools\.plugins\[\]\.allow$/,
+    );
+    const asked = await rejection(plugins.call(name, {}, { ...toolContext(), caller: PEER }));
+    expect(asked.message).toContain(`failed: ${publicly}. It runs without`);
+  });
+
   test('emits at the speed at which it is read', async () => {
     await using plugins = await startPlugins({
       'x.mjs': `let done = 0;

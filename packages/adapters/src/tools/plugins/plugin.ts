@@ -5,7 +5,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { type Tool, type ToolContext, untilAborted } from '@skein/agent';
 import { type ErrorCode, type Json, SkeinError } from '@skein/protocol';
-import type { Sandboxed } from '../../sandbox/sandbox.ts';
+import type { Refusals, Sandboxed } from '../../sandbox/sandbox.ts';
+import type { Lacks } from './lacks.ts';
 import { type LifeStart, PluginLife } from './plugin-life.ts';
 import type { ShownTool } from './plugin-messages.ts';
 
@@ -14,6 +15,8 @@ export interface PluginParts {
   readonly file: string;
   /** Starts the program that runs it; the digest is the SHA-256 of the file that it may run, in hexadecimal. */
   readonly spawn: (digest: string) => Promise<Sandboxed>;
+  /** What it was granted nothing of. */
+  readonly lacks: Lacks;
   /** Told how a process of it ended without having been told to, with what it wrote at last. */
   readonly onCrash: (crash: PluginCrash) => void;
   readonly monotonicMs: () => number;
@@ -112,7 +115,7 @@ export class Plugin implements AsyncDisposable {
 
   async #start(digest: string): Promise<PluginLife> {
     const process = await this.#parts.spawn(digest);
-    const life = new PluginLife({ name: this.#name, process });
+    const life = new PluginLife({ name: this.#name, process, lacks: this.#parts.lacks });
     this.#lives.add(life);
     const ended = life.ended.then((end) => {
       this.#lives.delete(life);
@@ -121,7 +124,7 @@ export class Plugin implements AsyncDisposable {
     if (this.#closing.signal.aborted) life.end({ how: 'was ended with its node', crashed: false });
     const late = setTimeout(() => life.end({ how: `did not load within ${LOAD_MS} ms`, crashed: true }), LOAD_MS);
     try {
-      this.#check(await life.tools);
+      this.#check(await life.tools, process.refusals);
     } catch (error) {
       life.end({ how: 'did not load', crashed: false });
       const { lastWords } = await ended;
@@ -137,11 +140,14 @@ export class Plugin implements AsyncDisposable {
   }
 
   /** Whether it shows what it showed first. */
-  #check(start: LifeStart): void {
+  #check(start: LifeStart, { last }: Refusals): void {
     if (start.type === 'refused') {
       throw start.reason === 'changed'
         ? this.#turnOff('has changed since this node started, and is not started again before that is', 'conflict')
-        : new SkeinError(`The plug-in ${this.#parts.file} does not load: ${start.message}`, { code: 'invalid' });
+        : new SkeinError(
+            `The plug-in ${this.#parts.file} does not load: ${start.message}${last === undefined ? '' : `; it was refused the network: ${last}`}`,
+            { code: 'invalid' },
+          );
     }
     this.#shown ??= start.tools;
     if (isDeepStrictEqual(this.#shown, start.tools)) return;

@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { networkGrant } from '../../sandbox/egress/host-grant.ts';
 
 const paths = z.array(z.string().min(1)).max(64).default([]);
 
 const allow = z.strictObject({
-  network: z.boolean().default(false).describe('Connections to anywhere, this machine too.'),
+  network: networkGrant,
   read: paths.describe('Folders and files it may read, beside its own folder and the packages it imports.'),
   write: paths.describe('Folders and files it may read and change.'),
   env: z

@@ -36,6 +36,7 @@ export function createScrape(options: ScrapeOptions = {}): Tool {
     input,
     effect: 'read',
     untrusted: true,
+    openWorld: true,
     examples: scrapeExamples,
     async run({ url: asked, part }, { signal }) {
       const startedAt = performance.now();

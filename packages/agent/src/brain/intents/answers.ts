@@ -3,7 +3,8 @@ import type { ToolCall } from '../brain.ts';
 import { placeOf } from './catalog.ts';
 import { directionFor } from './comparison.ts';
 import type { Comparison } from './grades.ts';
-import { besideNumber, formatNumber, formatOutput, numberAt, plainText, shownAt } from './readable.ts';
+import { plainText } from './plain-text.ts';
+import { besideNumber, formatNumber, formatOutput, numberAt, shownAt } from './readable.ts';
 import { isJsonObject } from './slot-values.ts';
 import type { Subject } from './subject.ts';
 import { exampleOf, isSameJson } from './subject.ts';
@@ -152,13 +153,15 @@ interface Wording {
 function winnerLine(ordered: readonly Measured[], { direction, label, unit, partial }: Wording): string {
   const [best] = ordered;
   if (best === undefined) return '';
-  const level = ordered.filter(({ value }) => value === best.value).map(({ name }) => name);
   const value = formatNumber(best.value, unit);
+  const alike = ordered.filter((other) => formatNumber(other.value, unit) === value);
+  const level = alike.map(({ name }) => name);
+  const same = alike.every((other) => other.value === best.value) ? 'the same' : 'about the same';
   const among = partial ? ' of those that answered' : '';
   if (ordered.length === 1) return `Only ${best.name} answered with ${label}: ${value}.`;
   const counts = unit === 'bytes' || unit === 'count';
   const word = counts ? (direction === 'max' ? 'most' : 'least') : direction === 'max' ? 'highest' : 'lowest';
-  if (level.length === ordered.length) return `${listOf(level)} have the same ${label}: ${value}.`;
-  if (level.length > 1) return `${listOf(level)} share the ${word} ${label}${among}: ${value}.`;
+  if (level.length === ordered.length) return `${listOf(level)} have ${same} ${label}: ${value}.`;
+  if (level.length > 1) return `${listOf(level)} share the ${word} ${label}${among}, ${same}: ${value}.`;
   return `${best.name} has the ${word} ${label}${among}: ${value}.`;
 }

@@ -39,7 +39,7 @@ export type TemplatePart =
 /** Everything that can be asked of the offered tools. */
 export interface Catalog {
   readonly intents: readonly Intent[];
-  /** Labels of the other nodes, in the order they were offered. */
+  /** Labels of the other nodes, those that share tools first. */
   readonly peers: readonly string[];
   /** Whether this node offers tools of its own. */
   readonly here: boolean;
@@ -61,7 +61,7 @@ export function placeOf(tool: { readonly name: string; readonly peer?: string })
  * Groups what the tools declare: the same example of the same tool on several nodes is one intent. What one node declares
  * never applies to another that doesn't declare the very same, input, field and label included.
  */
-export function buildCatalog(tools: readonly OfferedTool[]): Catalog {
+export function buildCatalog(tools: readonly OfferedTool[], connected: readonly string[] = []): Catalog {
   const intents = new Map<string, Intent>();
   const byLabel = new Map<string, OfferedTool[]>();
   const memo = new TermMemo();
@@ -85,7 +85,7 @@ export function buildCatalog(tools: readonly OfferedTool[]): Catalog {
   }
   return {
     intents: [...intents.values()],
-    peers: [...byLabel.keys()].filter((label) => label !== THIS_NODE),
+    peers: [...new Set([...byLabel.keys(), ...connected])].filter((label) => label !== THIS_NODE),
     here: byLabel.has(THIS_NODE),
     tools: byLabel,
   };

@@ -1,9 +1,11 @@
 import type { Message, ToolCall } from '../brain.ts';
 import type { Catalog } from './catalog.ts';
+import { placeOf, THIS_NODE } from './catalog.ts';
 import type { Context, Plan } from './plan.ts';
 import { EMPTY_CONTEXT } from './plan.ts';
 import type { Planner } from './planning.ts';
-import { callsOf, isSameJson, subjectsOfCalls } from './subject.ts';
+import type { Subject } from './subject.ts';
+import { isSameJson, subjectsOfCalls } from './subject.ts';
 
 /** A user's message and what followed it. */
 export interface Turn {
@@ -30,29 +32,66 @@ export function turnsOf(messages: readonly Message[]): Turn[] {
   });
 }
 
+interface Here {
+  readonly catalog: Catalog;
+  readonly thisNode: string;
+}
+
 /**
  * Plans the last turn in the light of those before. Requests and calls are read, never what tools put out: no output
  * can change what is done next.
  */
-export function planLast(turns: readonly Turn[], planner: Planner, catalog: Catalog): Plan {
+export function planLast(turns: readonly Turn[], planner: Planner, here: Here): Plan {
   let context: Context = EMPTY_CONTEXT;
   for (const turn of turns.slice(0, -1)) {
     const planned = planner.plan(turn.request, context);
-    context = keepWhatHappened(planned, turn, catalog);
+    context = keepWhatHappened(planned, turn, here);
   }
   return planner.plan(turns.at(-1)?.request ?? '', context).plan;
 }
 
-/** Where calls were made that the plan does not account for, they are what the turn was about. */
-function keepWhatHappened(planned: { readonly plan: Plan; readonly context: Context }, turn: Turn, catalog: Catalog): Context {
+/**
+ * What a turn was about: what was planned, at the nodes it was done at; where calls were made that the plan does not
+ * account for, these. The turn may be another device's, which calls nodes by other names: its own tools bear none.
+ */
+function keepWhatHappened(planned: { readonly plan: Plan; readonly context: Context }, turn: Turn, here: Here): Context {
   const { plan, context } = planned;
   if (turn.calls.length === 0) return context;
-  const expected = plan.type === 'calls' ? callsOf(plan.subjects) : [];
-  const accounted = turn.calls.some((call) =>
-    expected.some((other) => other.name === call.name && isSameJson(other.input, call.input)),
-  );
-  if (accounted) return context;
-  const subjects = subjectsOfCalls(turn.calls, catalog);
+  const made = turn.calls.map((call) => ({ ...placeOf(call), input: call.input }));
+  const expected = plan.type === 'calls' ? plan.subjects : [];
+  const done = expected.map((subject) => {
+    const own = made.filter((call) => call.base === subject.base && isSameJson(call.input, subject.input));
+    return own.length === 0 ? undefined : { ...subject, labels: labelsSeenFromHere(own, subject, here) };
+  });
+  const isAccounted = done.some((subject) => subject !== undefined);
+  const subjects = isAccounted
+    ? expected.map((subject, at) => done[at] ?? subject)
+    : subjectsOfCalls(turn.calls, here.catalog).map((subject) => ({
+        ...subject,
+        labels: subject.labels.map((label) => (label === here.thisNode ? THIS_NODE : label)),
+      }));
   const labels = [...new Set(subjects.flatMap((subject) => subject.labels))];
-  return { subjects, labels, recent: labels, pending: undefined };
+  const before = isAccounted ? context.recent.filter((label) => !context.labels.includes(label)) : [];
+  return { subjects, labels, recent: [...new Set([...before, ...labels])], pending: undefined };
+}
+
+/**
+ * The nodes of a subject's calls as this node calls them. A call that names this node was made elsewhere, and then one
+ * without a name was at that other node: the planned one that no call names.
+ */
+function labelsSeenFromHere(
+  calls: readonly { readonly label: string }[],
+  { labels: planned, offers }: Subject,
+  { thisNode }: Here,
+): readonly string[] {
+  const isElsewhere = calls.some(({ label }) => label === thisNode);
+  const named = calls.flatMap(({ label }) => (label === THIS_NODE ? [] : [label === thisNode ? THIS_NODE : label]));
+  const isUnnamed = calls.some(({ label }) => label === THIS_NODE);
+  const there =
+    !isElsewhere && planned.includes(THIS_NODE)
+      ? THIS_NODE
+      : planned.find((label) => label !== THIS_NODE && !named.includes(label));
+  const labels = new Set(isUnnamed && there !== undefined ? [there, ...named] : named);
+  const known = [...labels].filter((label) => offers.has(label));
+  return known.length > 0 ? known : planned;
 }

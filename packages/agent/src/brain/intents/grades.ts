@@ -41,3 +41,9 @@ export function gradeTerm(key: string): string | null | undefined {
   const grade = GRADES.get(key);
   return grade === undefined ? undefined : (grade.term ?? null);
 }
+
+/** Grades of a number of things, rather than of a size. */
+export const COUNTING_GRADES: ReadonlySet<string> = new Set(
+  `most more least less fewest fewer max maximum min minimum highest higher lowest lower
+  compare compared comparison versus vs difference`.split(/\s+/),
+);

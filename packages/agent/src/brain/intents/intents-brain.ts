@@ -35,11 +35,11 @@ async function* respond(
   { thisNode, signal }: { readonly thisNode: string; readonly signal: AbortSignal },
 ): AsyncGenerator<BrainPart> {
   if (signal.aborted) throw abortReason(signal);
-  const catalog = buildCatalog(request.tools);
+  const catalog = buildCatalog(request.tools, request.peers);
   const planner = new Planner({ catalog, thisNode });
   const turns = turnsOf(request.messages);
   const last = turns.at(-1);
-  const plan = planLast(turns, planner, catalog);
+  const plan = planLast(turns, planner, { catalog, thisNode });
   if (last !== undefined && last.calls.length > 0) {
     const subjects = plan.type === 'calls' ? plan.subjects : [];
     const notes = plan.type === 'calls' ? plan.notes : [];

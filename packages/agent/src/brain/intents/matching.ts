@@ -30,6 +30,8 @@ export interface MatchRequest {
   readonly context: ReadonlyMap<string, number>;
   /** Tools of the turn before, when this one follows it up. */
   readonly tools: ReadonlySet<string>;
+  /** Whether no nodes are compared, so that a word for the most or least speaks of something else. */
+  readonly straysCount: boolean;
 }
 
 /** The intents a request may mean, likeliest first; at most 64. */
@@ -37,7 +39,13 @@ export function findMatches(catalog: Catalog, index: WordIndex, request: MatchRe
   const matches = candidates(catalog, index, request.tokens).flatMap((intent) => {
     const tokens = request.tokensFor(intent);
     const filled = fillSlots(intent, request.text, tokens);
-    const { score, heard } = scoreOf(intent, { index, tokens, filled, context: request.context });
+    const { score, heard } = scoreOf(intent, {
+      index,
+      tokens,
+      filled,
+      straysCount: request.straysCount,
+      context: request.context,
+    });
     const bonus = request.tools.has(intent.base) ? SAME_TOOL_BONUS : 0;
     return score > 0 ? [{ ...filled, intent, score: score + bonus, heard }] : [];
   });

@@ -123,6 +123,8 @@ function widen(tokens: readonly Token[], span: { from: number; to: number; group
   if (tokens[from - 1]?.key === 'the') from -= 1;
   let marked = tokens.slice(span.from, span.to).some((token) => token.possessive || token.after.includes(':'));
   if (span.group.some((name) => name.labels.includes(THIS_NODE))) marked = true;
+  // "us-monitor, run ls": who is spoken to.
+  if (span.from === 0 && tokens[span.to - 1]?.after.includes(',')) marked = true;
   if (from > 0 && is(from - 1, PLACE_WORDS)) {
     from -= 1;
     marked = true;

@@ -145,6 +145,8 @@ export type Placement =
 
 export interface PlacementRequest {
   readonly offers: ReadonlyMap<string, string>;
+  /** All other nodes there are. */
+  readonly peers: readonly string[];
   /** Whether asking more than one node does no harm: the tool only reads. */
   readonly repeatable: boolean;
   readonly hasSlots: boolean;
@@ -161,7 +163,7 @@ export interface PlacementRequest {
  * changes something this node if it can, and else it is asked which.
  */
 export function placeRequest(request: PlacementRequest): Placement {
-  const { offers, repeatable, hasSlots, places, before, compares, follows } = request;
+  const { offers, peers, repeatable, hasSlots, places, before, compares, follows } = request;
   const offering = [...offers.keys()];
   if (places.named.length > 0) {
     const labels = places.named.filter((label) => offers.has(label));
@@ -170,7 +172,10 @@ export function placeRequest(request: PlacementRequest): Placement {
   }
   const nodes = (labels: readonly string[]): Placement => ({ type: 'nodes', labels, absent: [] });
   const left = offering.filter((label) => !places.excluded.includes(label));
-  if (places.all !== 'none') return nodes(left.filter((label) => places.all === 'nodes' || label !== THIS_NODE));
+  if (places.all !== 'none') {
+    const labels = left.filter((label) => places.all === 'nodes' || label !== THIS_NODE);
+    return { type: 'nodes', labels, absent: peers.filter((label) => !offers.has(label) && !places.excluded.includes(label)) };
+  }
   if (places.excluded.length > 0 && left.length > 0) return nodes(left);
   const others = offering.filter((label) => !before.labels.includes(label));
   if (places.others) return others.length > 0 ? nodes(others) : { type: 'ask' };

@@ -1,39 +1,31 @@
-import type { Json } from '@skein/protocol';
 import type { Catalog } from './catalog.ts';
-import { fillInput } from './catalog.ts';
 import { asksWhichNode } from './comparison.ts';
 import { findExplicitCall } from './explicit-call.ts';
 import type { Comparison } from './grades.ts';
 import type { Match } from './matching.ts';
-import { UNDERSTOOD } from './matching.ts';
+import type { Suspect } from './peer-mentions.ts';
 import type { Placement, Places } from './places.ts';
 import { locate, placeRequest, saysWhere } from './places.ts';
 import type { Context, Planned } from './plan.ts';
 import { ask, carryOut, join, say } from './plan.ts';
 import { Replies } from './replies.ts';
-import type { Slot } from './slot-values.ts';
-import { looksLike, slotValue } from './slot-values.ts';
+import { askedOf, bestMatch, leansOnLast, replyValue, subjectOf, unknownNode } from './request-meaning.ts';
 import { answerTalk, findTalk } from './small-talk.ts';
 import type { Subject } from './subject.ts';
 import { clip } from './suggestions.ts';
 import type { Reading, Understood } from './understanding.ts';
 import { placesOf, REPEAT_WORDS, Reader } from './understanding.ts';
-import type { ReadToken } from './word-index.ts';
 import { WordIndex } from './word-index.ts';
-import type { Token } from './words.ts';
 import { tokenize } from './words.ts';
 
 /** Characters of a request that are considered. */
 const MAX_REQUEST_CHARACTERS = 2_000;
 const MAX_TOKENS = 400;
-/** How near to the likeliest match another must be to go before it for being offered where it is asked for. */
-const NEARLY = 0.8;
 /** A reply to a question of ours is short; what is longer may be another request. */
 const MAX_REPLY_TOKENS = 3;
 /** A match this good is what is meant, even if it could be small talk or the answer to a question. */
 const PLAIN = 0.75;
 
-const FOLLOW_OPENERS = new Set(['and', 'also', 'or', 'but', 'then', 'so']);
 const YES_WORDS = new Set(['yes', 'y', 'yeah', 'yep', 'sure', 'correct', 'right', 'ok', 'okay', 'exactly', 'indeed']);
 
 /** Turns requests into plans; a pure function of the offered tools, the request and the context. */
@@ -51,6 +43,10 @@ export class Planner {
   }
 
   plan(request: string, context: Context): Planned {
+    return this.#plan(request, context, { isRepaired: false });
+  }
+
+  #plan(request: string, context: Context, { isRepaired }: { readonly isRepaired: boolean }): Planned {
     const text = request.slice(0, MAX_REQUEST_CHARACTERS).toWellFormed();
     const plain = tokenize(text).slice(0, MAX_TOKENS);
     if (plain.length === 0) return say(answerTalk('help', this.#catalog, this.#thisNode), context);
@@ -68,11 +64,13 @@ export class Planner {
     });
     const whole = this.#reader.understand(reading);
     const best = whole.matches[0];
+    const named = askedOf(reading);
+    if (named.length > 0 && (best === undefined || best.score < PLAIN)) return say(this.#replies.whatThere(named), context);
     const talk = findTalk(plain);
-    if (talk !== undefined && (best === undefined || best.score < PLAIN || best.intent.derived)) {
+    if (talk !== undefined && (best === undefined || best.score < PLAIN || best.missing.length > 0 || best.intent.derived)) {
       return say(answerTalk(talk, this.#catalog, this.#thisNode), context);
     }
-    const asked: Asked = { reading, context, isCut: request.length > text.length };
+    const asked: Asked = { reading, context, isCut: request.length > text.length, isRepaired };
     const answered = this.#answerPending(asked, best);
     if (answered !== undefined) return answered;
     const parts = this.#reader.parts(reading, whole);
@@ -89,7 +87,8 @@ export class Planner {
     const { reading, context } = asked;
     const best = bestMatch(understood);
     const places = best === undefined ? understood.places : placesOf(understood, best);
-    const stranger = unknownNode(reading, { best, places });
+    const suspect = unknownNode(reading, { best, places });
+    const stranger = suspect?.name;
     if (best === undefined) {
       const followed = this.#followUp(asked, { understood, stranger });
       if (followed !== undefined) return followed;
@@ -97,11 +96,32 @@ export class Planner {
       if (understood.terms.length === 0 && places.named.length > 0) return say(this.#replies.whatThere(places.named), context);
       return say(this.#replies.notUnderstood(understood.matches), context);
     }
-    if (stranger !== undefined) {
-      const subject = subjectOf(best, understood.comparison);
-      return say(this.#replies.unknownNode(stranger), subject === undefined ? context : { ...context, subjects: [subject] });
-    }
+    if (suspect !== undefined) return this.#askBack(suspect, { asked, best, comparison: understood.comparison });
     return this.#place(best, { asked, places, comparison: understood.comparison });
+  }
+
+  /** For a node that isn't known: where one name is nearly that, what is asked is proposed for it, to be said yes to. */
+  #askBack(
+    { name, index }: Suspect,
+    details: { readonly asked: Asked; readonly best: Match; readonly comparison: Comparison | undefined },
+  ): Planned {
+    const { asked, best, comparison } = details;
+    const { context, reading } = asked;
+    const text = this.#replies.unknownNode(name);
+    const [near, ...others] = this.#replies.nearestNodes(name);
+    const token = reading.tokens[index]?.token;
+    if (near !== undefined && others.length === 0 && token !== undefined && !asked.isRepaired) {
+      const words = `${reading.text.slice(0, token.start)}${near}${reading.text.slice(token.start + name.length)}`;
+      const { plan } = this.#plan(words, context, { isRepaired: true });
+      const [subject, ...more] = plan.type === 'calls' ? plan.subjects : [];
+      if (subject !== undefined && more.length === 0) {
+        return ask(text, { ...context, subjects: [subject] }, { type: 'node', subject, proposed: subject.labels });
+      }
+    }
+    // A free text may hold the name: it is no text for another node.
+    const isText = best.intent.slots.some((slot) => slot.kind === 'free');
+    const subject = isText ? undefined : subjectOf(best, comparison);
+    return say(text, subject === undefined ? context : { ...context, subjects: [subject] });
   }
 
   #place(match: Match, details: { asked: Asked; places: Places; comparison: Comparison | undefined }): Planned {
@@ -121,6 +141,7 @@ export class Planner {
     if (subjects.length === 0) return say(this.#replies.notUnderstood([match]), context);
     const placement = placeRequest({
       offers: match.intent.offers,
+      peers: this.#catalog.peers,
       repeatable: match.intent.repeatable,
       hasSlots: match.intent.slots.length > 0,
       places,
@@ -175,6 +196,7 @@ export class Planner {
     const planned = context.subjects.map((subject) => {
       const placement = placeRequest({
         offers: subject.offers,
+        peers: this.#catalog.peers,
         repeatable: subject.intent?.repeatable ?? false,
         hasSlots: true,
         places,
@@ -220,59 +242,6 @@ interface Asked {
   readonly context: Context;
   /** Whether the request was longer than what is considered of it. */
   readonly isCut: boolean;
-}
-
-/** Whether the request leans on the one before: it opens with "and", "what about", or says "too", "again". */
-function leansOnLast(tokens: readonly Token[], context: Context): boolean {
-  if (context.subjects.length === 0) return false;
-  const keys = tokens.map((token) => token.key);
-  const opener = keys.slice(0, 2).join(' ');
-  if (FOLLOW_OPENERS.has(keys[0] ?? '') || opener === 'what about' || opener === 'how about') return true;
-  return keys.some((key) => REPEAT_WORDS.has(key));
-}
-
-/** The likeliest match; a nearly as likely one where the named nodes offer that and not the likeliest. */
-function bestMatch(understood: Understood): Match | undefined {
-  const [best] = understood.matches;
-  if (best === undefined || best.score < UNDERSTOOD) return undefined;
-  const { named } = placesOf(understood, best);
-  const isThere = (match: Match) => named.some((label) => match.intent.offers.has(label));
-  if (named.length === 0 || isThere(best)) return best;
-  return understood.matches.find((match) => match.score >= Math.max(UNDERSTOOD, best.score * NEARLY) && isThere(match)) ?? best;
-}
-
-function subjectOf({ intent, values }: Match, comparison: Comparison | undefined): Subject | undefined {
-  const input = fillInput(intent, values);
-  if (input === undefined) return undefined;
-  const about = [...values.values()].map((value) => (typeof value === 'string' ? value : JSON.stringify(value))).join(', ');
-  return { base: intent.base, input, intent, offers: intent.offers, labels: [], comparison, about };
-}
-
-/**
- * The name a request gives for a node that isn't known. In a text that only this node takes it is a part of the text; in
- * any other it counts as a node, since running "reboot on mars" elsewhere is worse than asking.
- */
-function unknownNode(
-  reading: Reading,
-  details: { readonly best: Match | undefined; readonly places: Places },
-): string | undefined {
-  const { best, places } = details;
-  const takesText = best?.intent.slots.some((slot) => slot.kind === 'free') ?? false;
-  const isOnlyHere = best !== undefined && [...best.intent.offers.keys()].every((label) => label === '');
-  const suspect = reading.found.unknown.find((candidate) => {
-    if (takesText && isOnlyHere) return false;
-    return candidate.certain || !saysWhere(places);
-  });
-  return suspect?.name;
-}
-
-/** A reply to "which …?": the token that looks like it, else all that was said. */
-function replyValue(slot: Slot, tokens: readonly ReadToken[], text: string): Json | undefined {
-  const like = tokens.find(({ token }) => token.quoted || looksLike(slot.kind, token, slot.schema));
-  if (like !== undefined) return slotValue(slot.kind, like.token.raw, slot.schema);
-  const first = tokens[0];
-  const last = tokens.at(-1);
-  if (first === undefined || last === undefined) return undefined;
-  if ((slot.kind === 'path' || slot.kind === 'url') && tokens.length > 1) return undefined;
-  return slotValue(slot.kind, text.slice(first.token.start, last.token.end), slot.schema);
+  /** Whether a name in it was put in place of one that is not known. */
+  readonly isRepaired: boolean;
 }

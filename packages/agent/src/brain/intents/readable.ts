@@ -1,5 +1,8 @@
 import type { Json, ToolExample } from '@skein/protocol';
+import { wholeLength } from '../../turn/fit-json.ts';
 import { spread } from './comparison.ts';
+import { plainText } from './plain-text.ts';
+import { formatRemembered, withoutMarks } from './remembered.ts';
 import type { JsonObject } from './slot-values.ts';
 import { isJsonObject } from './slot-values.ts';
 import { clip } from './suggestions.ts';
@@ -117,7 +120,7 @@ function isScalar(value: Json): value is string | number | boolean | null {
 function formatScalar(value: Json, unit: Unit | undefined): string {
   if (typeof value === 'number') return formatNumber(value, unit);
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
-  return clip(plainText(String(value)), MAX_VALUE);
+  return clip(plainText(withoutMarks(String(value))), MAX_VALUE);
 }
 
 const SUFFIXES: readonly (readonly [suffix: string, unit: Unit])[] = [
@@ -135,22 +138,13 @@ function nameAndUnit(key: string): { readonly name: string; readonly unit: Unit 
   return { name: clip(plainText(spread(stem.replaceAll('_', ' ')).toLowerCase()), 60), unit: found?.[1] };
 }
 
-/** Text without control characters but tabs and line ends, so that an output can't steer a terminal. */
-export function plainText(text: string): string {
-  return text
-    .replace(/\r\n?/g, '\n')
-    .replace(/[\p{Cc}\u2028\u2029\u202A-\u202E\u2066-\u2069]/gu, (character) =>
-      character === '\n' || character === '\t' ? character : '',
-    );
-}
-
 /** An output as text: text as it is, an object as `key: value` lines, a list as one line an item; all bounded. */
 export function formatOutput(output: Json, maxText: number): string {
   const boundText = (text: string) => bound(text, maxText);
   if (typeof output === 'string') return boundText(output);
   if (isScalar(output)) return output === null ? 'done, without output' : formatScalar(output, undefined);
   if (Array.isArray(output)) return boundText(formatList(output).join('\n')) || 'nothing';
-  const text = isJsonObject(output) ? mainText(output, boundText) : undefined;
+  const text = isJsonObject(output) ? (mainText(output, boundText) ?? onlyList(output, boundText)) : undefined;
   if (text !== undefined) return text;
   const lines = isJsonObject(output) ? objectLines(output, '', 0) : [];
   const shown = lines.length > MAX_OBJECT_LINES ? [...lines.slice(0, MAX_OBJECT_LINES), '…'] : lines;
@@ -170,8 +164,25 @@ function mainText(output: JsonObject, boundText: (text: string) => string): stri
   if (errors !== '') lines.push(boundText(errors));
   if (typeof code === 'number' && code !== 0) lines.push(`(exit code ${code})`);
   if (output.truncated === true) lines.push('(cut short by the tool)');
+  // A message stands over what it is about.
+  for (const item of key === 'message' ? Object.values(output) : []) {
+    if (Array.isArray(item)) lines.push(boundText(bulleted(item)));
+  }
   const shown = lines.filter((line) => line !== '');
   return shown.length === 0 ? 'done, without output' : shown.join('\n');
+}
+
+/** An object that is one list with rows, and nothing else. */
+function onlyList(output: JsonObject, boundText: (text: string) => string): string | undefined {
+  const [only, ...others] = Object.values(output);
+  if (!Array.isArray(only) || others.length > 0 || only.every(isScalar)) return undefined;
+  return boundText(bulleted(only));
+}
+
+function bulleted(items: readonly Json[]): string {
+  return formatList(items)
+    .map((text) => `- ${text}`)
+    .join('\n');
 }
 
 function objectLines(value: JsonObject, prefix: string, depth: number): string[] {
@@ -198,7 +209,10 @@ function listLines(label: string, items: readonly Json[]): string[] {
 }
 
 function formatList(items: readonly Json[]): string[] {
-  const shown = items.slice(0, MAX_LINES).map((item) => (isScalar(item) ? formatScalar(item, undefined) : formatRow(item)));
+  const first = items.slice(0, MAX_LINES);
+  const shown =
+    (first.length > 0 ? formatRemembered(first) : undefined) ??
+    first.map((item) => (isScalar(item) ? formatScalar(item, undefined) : formatRow(item)));
   return items.length > shown.length ? [...shown, `… and ${items.length - shown.length} more`] : shown;
 }
 
@@ -225,5 +239,5 @@ function bound(text: string, maxText: number): string {
   let bounded = lines.slice(0, MAX_LINES).join('\n');
   if (bounded.length > maxText) bounded = bounded.slice(0, maxText).toWellFormed();
   const isCut = bounded.length < clean.length || text.length > maxText * 2;
-  return isCut ? `${bounded}\n… (${text.length.toLocaleString('en-US')} characters in all)` : bounded;
+  return isCut ? `${bounded}\n… (${wholeLength(text).toLocaleString('en-US')} characters in all)` : bounded;
 }

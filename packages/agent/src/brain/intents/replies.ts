@@ -4,8 +4,10 @@ import type { Places } from './places.ts';
 import type { Slot } from './slot-values.ts';
 import { listOf, nameOf, suggestions } from './suggestions.ts';
 import { phraseOf } from './word-index.ts';
+import { isWithinEdits } from './words.ts';
 
 const MAX_NAMES = 20;
+const MAX_NEAREST = 3;
 
 /** What is said instead of calling a tool, all of it from what is offered. */
 export class Replies {
@@ -44,7 +46,16 @@ export class Replies {
       this.#catalog.peers.length === 0
         ? 'No other node is connected right now.'
         : `Connected: ${this.names(this.#catalog.peers)}.`;
-    return `“${name}” is not a node I know, or it is not connected. ${which}`;
+    const near = this.nearestNodes(name);
+    const meant = near.length === 0 ? '' : ` Did you mean ${near.join(' or ')}?`;
+    return `“${name}” is not a node I know, or it is not connected.${meant} ${which}`;
+  }
+
+  /** Known nodes whose names are one letter away. */
+  nearestNodes(name: string): string[] {
+    const wanted = name.toLowerCase();
+    const near = this.#catalog.peers.filter((label) => label.length > 3 && isWithinEdits(wanted, label.toLowerCase(), 1));
+    return near.slice(0, MAX_NEAREST);
   }
 
   notOffered(absent: readonly string[], offering: readonly string[]): string {

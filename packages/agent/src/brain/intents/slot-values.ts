@@ -20,6 +20,12 @@ export function isJsonObject(value: unknown): value is JsonObject {
 }
 
 const PATH_WORDS = new Set(['path', 'file', 'filename', 'dir', 'directory', 'folder']);
+/** How names of files end that people ask for by that name alone. */
+const FILE_ENDINGS = new Set(
+  `txt md log csv json jsonc yaml yml toml ini conf cfg env xml html htm js ts mjs py rs sh sql db lock pdf png jpg zip gz tar`.split(
+    ' ',
+  ),
+);
 const URL_WORDS = new Set(['url', 'uri', 'href', 'link', 'address', 'website']);
 const YES = new Set(['yes', 'true', 'on', 'y']);
 const NO = new Set(['no', 'false', 'off', 'n']);
@@ -66,11 +72,17 @@ export function looksLikePath(raw: string): boolean {
 export function looksLikeUrl(raw: string): boolean {
   const lower = raw.toLowerCase();
   if (lower.startsWith('http://') || lower.startsWith('https://')) return raw.length > 8;
+  if (isFileName(lower)) return false;
   const host = lower.split(/[/:?#]/, 1)[0] ?? '';
   if (host === 'localhost') return lower !== host;
   const labels = host.split('.');
   if (labels.length < 2 || labels.some((label) => !/^[a-z0-9-]{1,63}$/.test(label))) return false;
   return /^[a-z]{2,24}$/.test(labels.at(-1) ?? '') || labels.every((label) => /^\d{1,3}$/.test(label));
+}
+
+/** Some endings are countries too, whose sites people name with what is before or behind the name. */
+function isFileName(lower: string): boolean {
+  return !/[/:?#]/.test(lower) && FILE_ENDINGS.has(lower.slice(lower.lastIndexOf('.') + 1));
 }
 
 /** The text as a value its schema takes, or undefined. Patterns are the tool's to check, not ours to run. */
@@ -97,6 +109,7 @@ export function slotValue(kind: SlotKind, text: string, schema: JsonObject): Jso
       return words.length === 0 ? undefined : words;
     }
     case 'url': {
+      if (isFileName(lower)) return undefined;
       const url = /^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `https://${text}`;
       return text !== '' && URL.canParse(url) && fitsLength(url, schema) ? url : undefined;
     }

@@ -42,7 +42,10 @@ const TALKS: readonly (readonly [Talk, string])[] = [
     which tools use|what tools use|which tools share|what tools share|which tools offered|what tools offered`,
   ],
   ['self', 'who|what name|what model|which model|which brain|what brain|what|bot|what kind ai|introduce yourself|ai'],
-  ['cancel', 'cancel|never mind|nevermind|forget|stop|no|no thanks|nothing|abort|no thank'],
+  [
+    'cancel',
+    'cancel|never mind|nevermind|forget|never mind forget|forget never mind|no forget|stop|no|no thanks|nothing|abort|no thank',
+  ],
 ];
 
 const PHRASES = new Map<string, Talk>();

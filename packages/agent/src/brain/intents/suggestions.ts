@@ -2,7 +2,9 @@ import type { Catalog, Intent } from './catalog.ts';
 import { THIS_NODE } from './catalog.ts';
 import { phraseOf } from './word-index.ts';
 
-const MAX_SUGGESTIONS = 8;
+/** Suggestions there are at least, and at most: each tool has its own before one has two. */
+const FEW_SUGGESTIONS = 8;
+const MAX_SUGGESTIONS = 32;
 /** Of them, how many that nearly match may come first. */
 const MAX_NEAR = 3;
 
@@ -19,7 +21,7 @@ function offering(intent: Intent, { only }: SuggestionOptions): string[] {
   return only === undefined ? labels : labels.filter((label) => only.includes(label));
 }
 
-/** What could be asked, from the tools' own examples, grouped by node; at most eight, likeliest first. */
+/** What could be asked, from the tools' own examples, grouped by node; at most 32, likeliest first. */
 export function suggestions(catalog: Catalog, options: SuggestionOptions): string {
   const chosen = chooseIntents(catalog, options);
   const groups = new Map<string, string[]>();
@@ -45,19 +47,20 @@ function chooseIntents(catalog: Catalog, options: SuggestionOptions): Intent[] {
     if (list === undefined) byTool.set(intent.base, [intent]);
     else if (!intent.derived) list.push(intent);
   }
-  for (let round = 0; round < MAX_SUGGESTIONS && chosen.size < MAX_SUGGESTIONS; round += 1) {
+  const most = Math.min(MAX_SUGGESTIONS, Math.max(FEW_SUGGESTIONS, byTool.size + chosen.size));
+  for (let round = 0; round < FEW_SUGGESTIONS && chosen.size < most; round += 1) {
     for (const list of byTool.values()) {
       const intent = list[round];
-      if (intent !== undefined && chosen.size < MAX_SUGGESTIONS) chosen.add(intent);
+      if (intent !== undefined && chosen.size < most) chosen.add(intent);
     }
   }
   return [...chosen];
 }
 
-/** What shows first: questions with a number for an answer, then other examples, then names made into words. */
+/** What shows first: plain questions with a number for an answer, then other examples, then names made into words. */
 function appeal(intent: Intent): number {
   if (intent.derived) return 0;
-  return intent.example.field === undefined ? 1 : 2;
+  return intent.example.field === undefined || intent.slots.length > 0 ? 1 : 2;
 }
 
 /** How a node is called in an answer. */

@@ -5,13 +5,14 @@ import { slotValue } from './slot-values.ts';
 import type { Reading, ReadToken } from './word-index.ts';
 import { isStopWord } from './words.ts';
 
-const POLITE = new Set(
+export const POLITE: ReadonlySet<string> = new Set(
   `please pls plz can could would will you hey hi hello now then and also just kindly ok okay so quickly quick maybe perhaps
   lets let let's us me go ahead try first next finally dear again`.split(/\s+/),
 );
 const WISHES = new Set(['want', 'need', 'would', 'like', 'wish']);
 const PLEAS = new Set(['please', 'pls', 'plz']);
 const ARTICLES = new Set(['the', 'a', 'an', 'this', 'these', 'following', 'my', 'some']);
+const PRONOUNS = new Set(['it', 'this', 'that', 'them', 'these', 'those', 'something', 'anything']);
 const KIND_WORDS = new Set([
   'command',
   'file',
@@ -55,6 +56,8 @@ export function fillByPlace(intent: Intent, text: string, search: PlaceSearch): 
     const last = span.at(-1);
     if (first === undefined || last === undefined) continue;
     const isWhole = span.length === 1 && first.token.quoted;
+    // "Forget it", "run that": no text, but what was spoken of.
+    if (span.every(({ token }) => !token.quoted && PRONOUNS.has(token.key))) continue;
     const value = slotValue(slot.kind, isWhole ? first.token.raw : text.slice(first.token.start, last.token.end), slot.schema);
     // A path or an address by its place alone must be one word that means nothing else.
     const vague = slot.kind === 'path' || slot.kind === 'url';

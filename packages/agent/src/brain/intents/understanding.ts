@@ -92,12 +92,13 @@ export class Reader {
     return { text, tokens, found, follows: options.follows, around };
   }
 
-  understand({ text, tokens, found, around }: Reading): Understood {
+  understand({ text, tokens, found, follows, around }: Reading): Understood {
     const plain = tokens.map(({ token }) => token);
     const bare = locate(tokens, found, undefined);
     const terms = contentTerms(bare.tokens, found, tokens);
     const context = new Map(around.terms.map((term) => [term, REMEMBERED]));
     if (plain.some((token) => token.key === 'space' || token.key === 'room')) context.set('free', IMPLIED);
+    const betweenNodes = asksWhichNode(plain) || found.all !== 'none' || found.before || bare.places.named.length > 1;
     const locations = new Map<Intent, Located>();
     const locationOf = (intent: Intent) => {
       const isFree = intent.slots.some((slot) => slot.kind === 'free' || slot.kind === 'list');
@@ -112,8 +113,8 @@ export class Reader {
       tokensFor: (intent) => locationOf(intent).tokens,
       context,
       tools: new Set(around.tools),
+      straysCount: !betweenNodes && !follows,
     });
-    const betweenNodes = asksWhichNode(plain) || found.all !== 'none' || found.before || bare.places.named.length > 1;
     const comparison = findComparison(plain, terms);
     const preferred = comparison === undefined ? matches : preferNumbers(matches, betweenNodes);
     const isOwn = preferred[0] !== undefined && isSuperlative(preferred[0].intent) && !betweenNodes;

@@ -46,7 +46,7 @@ const GROUPS: readonly (readonly [canonical: string, words: string])[] = [
   ['search', 'search find lookup recall query'],
   ['info', 'info information detail status overview summary stat statistic health'],
   ['remove', 'remove delete rm erase drop destroy'],
-  ['platform', 'platform os distribution distro kernel'],
+  ['platform', 'platform os operating distribution distro kernel'],
   ['hostname', 'hostname host_name'],
 ];
 

@@ -248,15 +248,13 @@ describe('what is wrong in the file', () => {
 describe('what differs here', () => {
   test('settings that are left out are named, each with why', () => {
     const { notes, refused } = convert({
-      net: { encrypt: true, files: {}, publishNames: true, chatRetention: {}, authTimeoutMs: 1, discovery: 'mdns' },
+      net: { encrypt: false, files: {}, publishNames: true, authTimeoutMs: 1, discovery: 'mdns' },
       loop: { rateLimits: {}, costTracking: 'auto' },
       skills: ['x'],
       agents: {},
       security: { allowedPaths: ['/srv'], sandboxFilesystem: false, docker: {} },
     });
-    const named = ['encrypt', 'files', 'publishNames', 'chatRetention', 'authTimeoutMs', 'discovery'].map(
-      (key) => `net.${key}`,
-    );
+    const named = ['encrypt', 'files', 'publishNames', 'authTimeoutMs', 'discovery'].map((key) => `net.${key}`);
     const others = ['loop.rateLimits', 'loop.costTracking', 'skills', 'agents', 'security.allowedPaths', 'security.docker'];
     for (const key of [...named, ...others]) expect(notes.filter((note) => note.startsWith(`${key}: `))).toHaveLength(1);
     expect(refused).toEqual([]);
@@ -268,6 +266,19 @@ describe('what differs here', () => {
       toolProfiles: { heartbeat: { deny: ['shell_exec'] }, cli: {}, telegram: { deny: ['*'] } },
     });
     expect(refused.map((line) => line.split(':')[0])).toEqual(['net.publicJoin', 'net.relay', 'toolProfiles.heartbeat']);
+  });
+
+  test('whether OpenVole nodes are sealed to, and how long messages are kept, stays as it is written', () => {
+    const { config, notes } = convert({ net: { encrypt: true, chatRetention: { maxMessages: 50 } } });
+    expect(config.net).toMatchObject({ encrypt: true, chatRetention: { maxMessages: 50 } });
+    expect(notes.filter((note) => note.startsWith('net.'))).toHaveLength(2);
+    expect(convert({ net: { encrypt: false } }).config.net?.encrypt).toBe(false);
+    // Not said there, it is as with any node of ours: sealed where the other side announced keys.
+    expect(convert({ net: {} }).config.net?.encrypt).toBeUndefined();
+    expect(errorOf(() => convert({ net: { encrypt: 'yes' } })).message).toContain('net.encrypt: ');
+    expect(errorOf(() => convert({ net: { chatRetention: { maxAgeDays: 0 } } })).message).toContain(
+      'net.chatRetention.maxAgeDays',
+    );
   });
 
   test('the net is off unless it is switched on', () => {

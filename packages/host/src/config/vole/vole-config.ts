@@ -27,9 +27,7 @@ export interface ConvertedVole {
 /** What of `net` and `loop` is left out, when it is there. */
 const LEFT_OUT = {
   net: {
-    encrypt: 'everything between Skein nodes is always encrypted; with an OpenVole node, as far as it announces its keys',
     publishNames: 'names are told to nobody who has not proven a key',
-    chatRetention: 'conversations are kept',
     files: 'files are not sent between nodes in this version',
     authTimeoutMs: 'a connection has 5 s to prove its key',
   },
@@ -116,7 +114,7 @@ function pawsOf({ brain, paws }: VoleConfig): readonly Paw[] {
 
 function netOf(vole: VoleConfig['net']): NonNullable<ConfigInput['net']> {
   const { enabled, role, port, hostname, publicUrl, routing, brainSource, leader, heartbeatMode, tls } = vole;
-  const { brainMode, taskOverflow, maxQueuedTasks, maxConnections, maxMessagesPerSecond, peers } = vole;
+  const { brainMode, taskOverflow, maxQueuedTasks, maxConnections, maxMessagesPerSecond, encrypt, chatRetention, peers } = vole;
   return defined({
     enabled,
     role,
@@ -133,6 +131,8 @@ function netOf(vole: VoleConfig['net']): NonNullable<ConfigInput['net']> {
     ...(tls === undefined ? {} : { tls: { cert: tls.cert, key: tls.key } }),
     maxConnections,
     maxMessagesPerSecond,
+    encrypt,
+    chatRetention: chatRetention && defined({ maxMessages: chatRetention.maxMessages, maxAgeDays: chatRetention.maxAgeDays }),
     volenet: true,
     share: shareOf(vole),
     // Who answers there may be an OpenVole node or one of ours; it is asked.
@@ -180,6 +180,9 @@ function notesOf({ net: vole, loop, skills, security, agents, toolProfiles }: Vo
     ...(vole.instanceName === undefined ? ["net.instanceName: absent, so this node is called by the machine's name"] : []),
     ...leftOut('net', vole),
     ...leftOut('loop', loop),
+    ...(vole.encrypt === false
+      ? ['net.encrypt: false holds with OpenVole nodes; between Skein nodes everything is always encrypted']
+      : []),
     ...(vole.discovery === 'mdns' ? ['net.discovery: nothing is looked for on the local network; name the peers'] : []),
     ...(skills.length === 0 ? [] : ['skills: left out; this version has none']),
     ...(agents === undefined ? [] : ['agents: left out; this version has no agents within an agent']),

@@ -75,9 +75,9 @@ const net = z.looseObject({
       acceptFrom: z.unknown().optional(),
     })
     .optional(),
-  encrypt: z.unknown().optional(),
+  encrypt: z.boolean().optional(),
   publishNames: z.unknown().optional(),
-  chatRetention: z.unknown().optional(),
+  chatRetention: z.looseObject({ maxMessages: z.number().optional(), maxAgeDays: z.number().optional() }).optional(),
   files: z.unknown().optional(),
 });
 

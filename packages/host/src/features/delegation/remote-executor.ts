@@ -13,7 +13,9 @@ import {
   tasksWatch,
 } from '@skein/protocol';
 
-/** How long a node may take to accept a task, or to answer a word about one. */
+/** How long a node may take to accept a task. A silent one is found dead before: whoever takes longer lives, and does not. */
+const ACCEPT_MS = 20_000;
+/** How long a node may take to answer a word about a task. */
 const ANSWER_MS = 10_000;
 /** A worker ends a task by its deadline; what it says of that may take so long to come. */
 const OUTCOME_MS = 5_000;
@@ -65,31 +67,37 @@ export class RemoteExecutor implements TaskExecutor {
     return waiting;
   }
 
-  #submit(task: Task, { steps, remainingMs, signal }: ExecutorContext) {
+  async #submit(task: Task, { steps, remainingMs, signal }: ExecutorContext): Promise<void> {
     const { peer, self } = this.#parts;
     const { id, attempt, text, session, priority, interactive, source, history, path } = task;
-    return peer.call(
-      tasksSubmit,
-      {
-        task: id,
-        attempt,
-        text,
-        session,
-        priority,
-        interactive,
-        ...(source === undefined ? {} : { source }),
-        history,
-        steps,
-        path: path.at(-1) === self ? path : [...path, self],
-        remainingMs: Math.max(1, Math.min(Math.floor(remainingMs), REMAINING_MS_MAX)),
-      },
-      { signal, timeoutMs: ANSWER_MS },
-    );
+    const draft = {
+      task: id,
+      attempt,
+      text,
+      session,
+      priority,
+      interactive,
+      ...(source === undefined ? {} : { source }),
+      history,
+      steps,
+      path: path.at(-1) === self ? path : [...path, self],
+      remainingMs: Math.max(1, Math.min(Math.floor(remainingMs), REMAINING_MS_MAX)),
+    };
+    try {
+      await peer.call(tasksSubmit, draft, { signal, timeoutMs: ACCEPT_MS });
+    } catch (thrown) {
+      const error = SkeinError.from(thrown);
+      if (error.code !== 'deadline-exceeded' || signal.aborted) throw error;
+      // The task has its time yet. This node may have it all the same, and is told first that it is another's.
+      await this.#cancel(task);
+      throw unavailable(peer, 'it did not say that it accepts it', error);
+    }
   }
 
   #watch(task: Task, context: ExecutorContext): Promise<TaskOutcome> {
     const { peer } = this.#parts;
     const { signal, remainingMs } = context;
+    const timeoutMs = remainingMs + OUTCOME_MS;
     const known = new Set(context.steps.map((entry) => JSON.stringify(entry)));
     const ended = new Set(context.steps.flatMap(({ message }) => (message.role === 'tool' ? [message.callId] : [])));
     return peer.call(
@@ -97,7 +105,7 @@ export class RemoteExecutor implements TaskExecutor {
       { task: task.id, after: 0 },
       {
         signal,
-        timeoutMs: remainingMs + OUTCOME_MS,
+        timeoutMs,
         onPart: async ({ event }) => {
           const own = asOwnEvent(event, peer.name);
           if (own.type === 'step' && own.entries.every((entry) => known.has(JSON.stringify(entry)))) return;
@@ -105,7 +113,8 @@ export class RemoteExecutor implements TaskExecutor {
           if (own.type === 'intent' && ended.has(own.id)) return;
           await context.emit(own);
           if (own.type !== 'intent') return;
-          await peer.call(tasksAcknowledge, { task: task.id, id: own.id }, { signal, timeoutMs: ANSWER_MS });
+          // To give up earlier than the watch does would make of a slow line a call whose end nobody knows.
+          await peer.call(tasksAcknowledge, { task: task.id, id: own.id }, { signal, timeoutMs });
         },
       },
     );

@@ -9,6 +9,7 @@ import type { HostEvent } from '../../events.ts';
 import type { HttpDialect } from '../../http-server.ts';
 import type { NodeTasks } from '../../node-tasks.ts';
 import { Sparingly } from '../../sparingly.ts';
+import type { PeerChat } from '../peer-chat/peer-chat.ts';
 import type { RemoteTools } from '../remote-tools.ts';
 import type { ShareTools } from '../share-tools.ts';
 import { DialectProbe, type SpokenDialect } from './probe-dialect.ts';
@@ -19,6 +20,8 @@ import { entriesOfTurn, type OwnTurn, VoleTurns } from './vole-turns.ts';
 const REFUSALS_PER_MINUTE = 60;
 /** Between two words of a leader; VoleNet's own pace. */
 const HEARTBEAT_MS = 10_000;
+/** `net.encrypt` as the dialect has it. */
+const ENCRYPTION = { true: 'prefer', false: 'off', require: 'require' } as const;
 
 export interface VoleFeatureParts {
   readonly name: string;
@@ -35,6 +38,7 @@ export interface VoleFeatureParts {
   readonly share: ShareTools;
   readonly sessions: SessionStore;
   readonly memory: MemoryStore;
+  readonly chat: Pick<PeerChat, 'received' | 'joined'>;
   /** They are put together later than this. */
   readonly tasks: () => NodeTasks;
   readonly isLeading: () => boolean;
@@ -67,7 +71,8 @@ export class VoleFeature implements AsyncDisposable {
       find: (id) => this.#find(id),
       onVoleEvent: (event) => this.#event(event),
     });
-    this.#net = new VoleNet({ host, directory: parts.directory });
+    const encryption = ENCRYPTION[`${parts.net().encrypt}`];
+    this.#net = new VoleNet({ host, directory: parts.directory, options: { encryption } });
     this.#probe = new DialectProbe({
       clock: systemClock,
       random: Math.random,
@@ -135,7 +140,9 @@ export class VoleFeature implements AsyncDisposable {
   /** A session of our own protocol has ended: what its peer offers by this one counts again. */
   sessionLeft(id: PeerId): void {
     const peer = this.peers.find((one) => one.id === id);
-    if (peer !== undefined) this.#offer(peer);
+    if (peer === undefined) return;
+    this.#offer(peer);
+    this.#parts.chat.joined(id);
   }
 
   /** A turn of this node's own, for those that share the conversation. */
@@ -168,7 +175,7 @@ export class VoleFeature implements AsyncDisposable {
   }
 
   #event(event: VoleEvent): void {
-    const { remote, mesh, audit, log, tasks, onEvent } = this.#parts;
+    const { remote, mesh, audit, log, tasks, chat, onEvent } = this.#parts;
     switch (event.type) {
       case 'peer-joined': {
         const { id, name } = event.peer;
@@ -176,6 +183,7 @@ export class VoleFeature implements AsyncDisposable {
         if (mesh.peers.has(id)) break;
         onEvent({ type: 'peer-joined', id, name });
         tasks().wake();
+        chat.joined(id);
         break;
       }
       case 'tools-changed':

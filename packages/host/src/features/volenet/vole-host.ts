@@ -1,21 +1,17 @@
 import { hash } from 'node:crypto';
 import type { MemoryStore } from '@skein/agent';
 import type { VoleEvent, VoleHost, VoleId, VoleTask } from '@skein/dialects';
-import { type AuditLog, type Mesh, systemClock, type TrustRecord, type TrustStore } from '@skein/mesh';
+import { type Mesh, systemClock, type TrustRecord, type TrustStore } from '@skein/mesh';
 import { type Identity, type PeerId, SkeinError, shortPeerId, type TaskOutcome } from '@skein/protocol';
 import { type Authority, dialUrl } from '../../authority.ts';
 import type { NodeConfig } from '../../config/load-config.ts';
-import type { HostEvent } from '../../events.ts';
 import type { NodeTasks } from '../../node-tasks.ts';
-import { Sparingly } from '../../sparingly.ts';
 import { VERSION } from '../../version.ts';
+import type { PeerChat } from '../peer-chat/peer-chat.ts';
 import type { ShareTools } from '../share-tools.ts';
 import { factOfEntry, hitsOf } from './vole-memory.ts';
 import type { VoleTurns } from './vole-turns.ts';
 
-/** Chat messages of one peer that people are told of. */
-const CHATS_PER_MINUTE = 120;
-const CHAT_CHARS_MAX = 2_000;
 /** What one task and its context may hold. */
 const TASK_CHARS_MAX = 100_000;
 
@@ -25,25 +21,23 @@ export interface VoleHostParts {
   readonly net: () => NodeConfig['net'];
   readonly trust: TrustStore;
   readonly authority: Authority;
-  readonly audit: AuditLog;
   readonly mesh: Mesh;
   readonly share: ShareTools;
   readonly memory: MemoryStore;
+  readonly chat: Pick<PeerChat, 'received'>;
   readonly turns: VoleTurns;
   /** They are put together later than this. */
   readonly tasks: () => NodeTasks;
   /** Where others may dial this node; empty for nowhere. */
   readonly endpoint: () => string;
   readonly find: (id: VoleId) => TrustRecord | undefined;
-  readonly onEvent: (event: HostEvent) => void;
   readonly onVoleEvent: (event: VoleEvent) => void;
 }
 
 /** What OpenVole nodes may ask of this node: each thing as far as it is shared and was granted. */
 export function createVoleHost(parts: VoleHostParts): VoleHost {
-  const { name, identity, net, trust, authority, share, memory, mesh, turns, tasks, endpoint, find } = parts;
+  const { name, identity, net, trust, authority, share, memory, chat, mesh, turns, tasks, endpoint, find } = parts;
   const callerOf = (id: PeerId) => ({ id, name: trust.get(id)?.name ?? shortPeerId(id) });
-  const chats = new Map<PeerId, Sparingly>();
   return {
     identity,
     name,
@@ -75,24 +69,12 @@ export function createVoleHost(parts: VoleHostParts): VoleHost {
     sessionWritten: async (peer, entry) => {
       if (net().share.session) await turns.keep(peer, entry);
     },
-    chatReceived: (peer, { text }) => {
-      const sparingly = chats.get(peer) ?? chatsOfOne();
-      chats.set(peer, sparingly);
-      const left = sparingly.admit();
-      if (left === undefined) return;
-      const from = callerOf(peer);
-      parts.audit.append({ event: 'chat', peer, name: from.name, ...(left === 0 ? {} : { count: left }) });
-      parts.onEvent({ type: 'chat-message', ...from, text: text.slice(0, CHAT_CHARS_MAX).toWellFormed() });
-    },
+    chatReceived: (peer, { text }) => chat.received(peer, text),
     // Its protocol proves no term and no vote: who leads here is decided among nodes that can.
     leaderSeen: () => {},
     leaderClaimed: () => false,
     onEvent: parts.onVoleEvent,
   };
-}
-
-function chatsOfOne(): Sparingly {
-  return new Sparingly({ maxPerMinute: CHATS_PER_MINUTE, monotonicMs: systemClock.monotonicMs });
 }
 
 /** The task of an OpenVole node as work of ours: its ids are any text, and the same one of the same node is the same work. */

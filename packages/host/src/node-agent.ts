@@ -1,0 +1,31 @@
+import { randomUUID } from 'node:crypto';
+import { Agent, type ToolSet } from '@skein/agent';
+import { systemClock } from '@skein/mesh';
+import type { ChosenBrain } from './choose-brain.ts';
+import type { NodeConfig } from './config/load-config.ts';
+import type { NodeFiles } from './node-files.ts';
+
+export interface NodeAgentParts {
+  readonly chosen: ChosenBrain | undefined;
+  readonly config: NodeConfig;
+  readonly files: Pick<NodeFiles, 'sessions' | 'memory'>;
+  readonly tools: ToolSet;
+  /** The connected peers. */
+  readonly peers: () => readonly { readonly name: string; readonly hasBrain: boolean }[];
+}
+
+/** This node's mind, given to the stack to close; undefined for a node without a brain. */
+export function openNodeAgent(parts: NodeAgentParts, stack: AsyncDisposableStack): Agent | undefined {
+  const { chosen, config, files, tools, peers } = parts;
+  if (chosen === undefined) return undefined;
+  const { sessions, memory } = files;
+  const { now } = systemClock;
+  const options = agentOptionsOf(config);
+  return stack.use(new Agent({ brain: chosen.brain, tools, sessions, memory, peers, now, randomId: randomUUID, options }));
+}
+
+/** How the agent works, by the configuration. */
+export function agentOptionsOf({ name, agent }: NodeConfig) {
+  const { maxIterations, ...options } = agent;
+  return { ...options, name, maxSteps: maxIterations };
+}
