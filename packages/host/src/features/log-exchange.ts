@@ -53,7 +53,8 @@ export class LogExchange {
   readonly #life = new AbortController();
   /** What runs now, and whether it is to run once more. */
   readonly #running = new Map<Work, { again: boolean }>();
-  readonly #timers = new Map<Work, () => void>();
+  /** What is to be tried again; `unblock` is what was refused for the time being. */
+  readonly #timers = new Map<Work | 'unblock', () => void>();
   readonly #told = new Set<string>();
   /** How far this node's own chain was brought to it, or it was told to ask for it. */
   #pushed: Pick<ChainHead, 'replica' | 'seq'> | undefined;
@@ -237,8 +238,9 @@ export class LogExchange {
     const { log, onEvent } = this.#parts;
     this.#wants.note({ author, replica, seq }, passing);
     this.#wants.block({ author, replica }, 'until-unblocked');
-    if (passing && code !== 'denied') {
-      this.#later('pull', REFUSED_MS, () => {
+    // One that is set already stays: whoever brings more and more of it does not put it off.
+    if (passing && code !== 'denied' && !this.#timers.has('unblock')) {
+      this.#later('unblock', REFUSED_MS, () => {
         this.#wants.unblock();
         this.pull();
       });
@@ -256,10 +258,14 @@ export class LogExchange {
     onEvent({ type: 'sync-forged', log: log.name, peer: this.peer.id, name: this.peer.name, reason: error.message });
   }
 
-  #later(work: Work, ms: number, then: () => void): void {
+  #later(what: Work | 'unblock', ms: number, then: () => void): void {
     if (this.#life.signal.aborted) return;
-    this.#timers.get(work)?.();
-    this.#timers.set(work, this.#parts.clock.after(ms, then));
+    this.#timers.get(what)?.();
+    const fire = () => {
+      this.#timers.delete(what);
+      then();
+    };
+    this.#timers.set(what, this.#parts.clock.after(ms, fire));
   }
 }
 
