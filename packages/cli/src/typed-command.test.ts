@@ -49,6 +49,8 @@ test.each([
 });
 
 test('the options that say which node is meant are typed again, unless the message says which', () => {
+  // How it is found over there, nobody here knows.
+  expect(withTypedCommand('On the other machine run: skein net trust "…"', 'node here.mjs')).toContain('run: skein net trust');
   expect(withTypedCommand('skein start; skein -C b start', 'skein', ' -C a')).toBe('skein -C a start; skein -C b start');
 });
 

@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 const RUN_BY_NPM: ReadonlySet<string> = new Set(['exec', 'run-script', 'start']);
 const PROGRAM = fileURLToPath(new URL('../bin/skein.mjs', import.meta.url));
 
-/** `skein` where messages tell people what to run; a file, a peer or a package of that name is none. */
+/** `skein` where messages tell people what to run here; a file, a peer or a package of that name is none. */
 const MENTIONED =
-  /(?<![\w./-]|npx )skein(?= (?:(-C)|demo|init|start|page|ask|chat|call|tools|tasks|invite|join|net|import|doctor)\b)/g;
+  /(?<![\w./-]|npx |other machine run: )skein(?= (?:(-C)|demo|init|start|page|ask|chat|call|tools|tasks|invite|join|net|import|doctor)\b)/g;
 
 export type CommandEnvironment = Readonly<Record<string, string | undefined>>;
 
