@@ -56,5 +56,5 @@ test('what one device was told the other tells in a line with its id, and all fo
   expect(await forget('my dog')).toContain('I remember nothing like that.');
   expect(await forget(`the fact ${line.exec(told)?.[1]}`)).toMatch(/Forgotten:\n- the train leaves at 8:15/);
   expect(await forget('the train station')).toMatch(/Forgotten:\n- the train station is on the left/);
-  await expect.poll(known, { timeout: 10_000 }).not.toMatch(/8:15|station/);
+  await expect.poll(known, { timeout: 10_000 }).toContain('I remember nothing about that.');
 });

@@ -85,6 +85,8 @@ function searchTool({ memory, searchPeers, authorLabel }: MemoryToolsParts): Too
       return {
         facts: facts.map((merged) => describeFact(merged, authorLabel?.(merged.fact.author))),
         ...(silent.length === 0 ? {} : { unanswered: silent }),
+        // For people; a program or a peer sees that there are none.
+        ...(facts.length === 0 && context.turn !== undefined ? { message: 'I remember nothing about that.' } : {}),
       };
     },
   });
