@@ -1,5 +1,5 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFileSync, unwatchFile, watchFile } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import type { Clock } from '@skein/mesh';
 import { SkeinError } from '@skein/protocol';
 
@@ -43,34 +43,60 @@ export interface CertificateWatchParts {
   readonly onProblem: (error: SkeinError) => void;
 }
 
-/** Follows the files of a certificate until it is disposed. */
+/** Reads a certificate and follows its files until it is disposed. */
 export class CertificateWatch implements Disposable {
+  /** The pair that was there at the beginning: what comes after it is told. */
+  readonly certificate: Certificate;
   readonly #parts: CertificateWatchParts;
-  #release: () => void = () => {};
+  #seen: string;
+  /** They changed, and were not read since. */
+  #isUnread = false;
+  #release: () => void;
 
+  /** @throws SkeinError as `readCertificate`. */
   constructor(parts: CertificateWatchParts) {
     this.#parts = parts;
-    const { cert, key } = parts.files;
-    for (const file of [cert, key]) watchFile(file, { interval: LOOK_MS, persistent: false }, this.#changed);
+    // Before they are read, so that no change falls between the two.
+    this.#seen = stampOf(parts.files);
+    this.certificate = readCertificate(parts.files);
+    this.#release = parts.clock.after(LOOK_MS, () => this.#look());
   }
 
   [Symbol.dispose](): void {
-    const { cert, key } = this.#parts.files;
-    for (const file of [cert, key]) unwatchFile(file, this.#changed);
     this.#release();
   }
 
-  readonly #changed = (): void => {
-    const { files, clock, onChange, onProblem } = this.#parts;
-    this.#release();
-    this.#release = clock.after(SETTLE_MS, () => {
-      try {
-        onChange(readCertificate(files));
-      } catch (error) {
-        onProblem(SkeinError.from(error));
-      }
-    });
-  };
+  #look(): void {
+    const { files, clock } = this.#parts;
+    const stamp = stampOf(files);
+    const isChanged = stamp !== this.#seen;
+    this.#seen = stamp;
+    if (!isChanged && this.#isUnread) this.#tell();
+    this.#isUnread = isChanged;
+    this.#release = clock.after(isChanged ? SETTLE_MS : LOOK_MS, () => this.#look());
+  }
+
+  #tell(): void {
+    const { files, onChange, onProblem } = this.#parts;
+    try {
+      onChange(readCertificate(files));
+    } catch (error) {
+      onProblem(SkeinError.from(error));
+    }
+  }
+}
+
+/** Another one whenever a file was written or put in the place of another; links are followed. */
+function stampOf({ cert, key }: CertificateFiles): string {
+  const stamps = [cert, key].map((file) => {
+    try {
+      const { dev, ino, size, mtimeNs, ctimeNs } = statSync(file, { bigint: true });
+      return [dev, ino, size, mtimeNs, ctimeNs].join();
+    } catch {
+      return 'none';
+    }
+  });
+  return stamps.join(' ');
 }
 
 function read(key: string, file: string): Buffer {

@@ -6,7 +6,7 @@ import { type Connection, readOwnFile, systemClock, writeFileAtomic } from '@ske
 import { SkeinError } from '@skein/protocol';
 import type { Logger } from 'pino';
 import { addressesToBind, addressOf, isAt } from './addresses.ts';
-import { type Certificate, CertificateWatch, readCertificate } from './certificate.ts';
+import { type Certificate, type CertificateFiles, CertificateWatch } from './certificate.ts';
 import type { NodeConfig } from './config/load-config.ts';
 import type { DataDir } from './data-dir.ts';
 import { type HttpDialect, HttpServer } from './http-server.ts';
@@ -52,7 +52,7 @@ export class NodeServer implements AsyncDisposable {
     const { config, listen } = this.#parts;
     if (!listen) return 0;
     const { net, page } = config;
-    if (net.tls !== undefined) this.#certificate = readCertificate(net.tls);
+    if (net.tls !== undefined) this.#certificate = this.#watchCertificate(net.tls);
     const gateway = page.enabled ? await this.#createGateway() : undefined;
     const doors = {
       peersAt: net.enabled ? await addressOf(net.host) : undefined,
@@ -63,7 +63,6 @@ export class NodeServer implements AsyncDisposable {
     if (page.enabled || wanted.length === 0) wanted.push(LOOPBACK);
     let { port } = net;
     for (const address of addressesToBind(wanted)) port = await this.#bind(address, port, { gateway, doors });
-    this.#watchCertificate();
     if (gateway !== undefined) this.page = `http://${LOOPBACK}:${port}/`;
     return port;
   }
@@ -100,20 +99,19 @@ export class NodeServer implements AsyncDisposable {
   }
 
   /** A certificate is renewed while the node runs; one that is no good is told of, and the one before stays. */
-  #watchCertificate(): void {
-    const { config, log } = this.#parts;
-    const files = config.net.tls;
-    if (files === undefined) return;
+  #watchCertificate(files: CertificateFiles): Certificate {
+    const { log } = this.#parts;
     const watch = new CertificateWatch({
       files,
       clock: systemClock,
       onChange: (certificate) => {
+        this.#certificate = certificate;
         for (const server of this.#servers) server.renew(certificate);
         log.info({ cert: files.cert }, 'certificate renewed');
       },
       onProblem: (error) => log.error({ error: error.message }, 'certificate not renewed, the one before stays'),
     });
-    this.#stack.use(watch);
+    return this.#stack.use(watch).certificate;
   }
 
   async #createGateway(): Promise<Gateway> {

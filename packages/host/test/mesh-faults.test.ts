@@ -7,8 +7,8 @@ const MIB = 1024 * 1024;
 const ECHO = { tool: 'worker/echo', bodyBytes: 600, timeoutMs: 5_000 };
 /** What a call may end with while its peer is away; anything else would be a fault of our own. */
 const AWAY = ['unavailable', 'deadline-exceeded', 'busy', 'not-found'];
-/** A silence of 15 s, and what a busy machine takes to tell of it. */
-const NOTICED_MS = 15_500;
+/** A dead peer is found within this. */
+const NOTICED_MS = 15_000;
 
 // The longest first: they wait more than they work, and run side by side.
 describe.concurrent('two nodes in processes of their own', { timeout: 90_000 }, () => {

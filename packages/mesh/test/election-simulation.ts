@@ -12,7 +12,7 @@ import { type ElectionMode, type PeerId, peerIdOf } from '@skein/protocol';
 import { seeded } from '@skein/testing';
 
 /** After so long without a word a side takes its session for dead; real ones do within 15 s. */
-const DEAD_AFTER_MS = 14_800;
+const DEAD_AFTER_MS = 14_400;
 const REDIAL_MS = 400;
 
 /** Ids of made-up keys, lowest first. */

@@ -102,7 +102,7 @@ test.for(['auto', 'quorum'] as const)('%s: another leads within a second of a ki
 });
 
 test.for(['auto', 'quorum'] as const)('%s: and within a second of finding the leader dead, where they stay open', (mode) => {
-  expect(failovers(mode, true).at(-1)).toBeLessThan(14_800 + 1_000);
+  expect(failovers(mode, true).at(-1)).toBeLessThan(14_400 + 1_000);
 });
 
 test.for(['auto', 'quorum'] as const)('%s: nothing is sent while nothing changes', (mode) => {

@@ -103,6 +103,35 @@ describe('a dialler that goes', () => {
     expect(performance.now() - sinceMs).toBeLessThan(1_000);
   });
 
+  test.each(['after', 'before'] as const)(
+    '%s its answer was sent is gone within a second of the request it holds',
+    async (when) => {
+      await using place = await startWebPlace();
+      const opened = await openByHand(place);
+      const watch = watchConnection(opened.far);
+      // A request that is answered after another says that the one before has come to where it goes.
+      const settled = () => answered(place, 'POST', 'up', { ...of(opened), 'skein-offset': 0 });
+      const poll = ask(place, 'GET', 'down', { ...of(opened), 'skein-offset': 0, 'skein-max-bytes': 1_000 });
+      const first = ask(place, 'GET', 'hold', of(opened));
+      await settled();
+      const second = ask(place, 'GET', 'hold', of(opened));
+      const [replaced]: IncomingMessage[] = await once(first, 'response');
+      expect(replaced?.statusCode).toBe(200);
+      const sinceMs = performance.now();
+      if (when === 'after') {
+        opened.far.send(Buffer.from('on its way'));
+        await once(poll, 'response');
+        second.destroy();
+      } else {
+        second.destroy();
+        await settled();
+        opened.far.send(Buffer.from('on its way'));
+      }
+      expect(await watch.closed).toBe('the connection broke');
+      expect(performance.now() - sinceMs).toBeLessThan(1_000);
+    },
+  );
+
   test('silent is gone when it has not asked for 15 s, and one that waits for an answer is not', async () => {
     const clock = new VirtualClock();
     await using place = await startWebPlace({ clock });

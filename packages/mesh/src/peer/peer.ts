@@ -20,7 +20,7 @@ import { type CallOptions, OutgoingCalls } from './outgoing-calls.ts';
 /** Silence after which the dialer asks; the acceptor waits a little longer, so one of the two asks. */
 const PING_AFTER_MS = { dialer: 12_000, acceptor: 13_500 } as const;
 /** Silence after which the peer is taken for dead; what is left of 15 s is for the timer to be late. */
-const DEAD_AFTER_MS = 14_800;
+const DEAD_AFTER_MS = 14_400;
 /** The same while parts of a long record come in: it may take this long on a slow line. */
 const RECORD_MS_MAX = 60_000;
 const LOOK_AGAIN_MS = 3_000;

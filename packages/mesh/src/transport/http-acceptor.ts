@@ -48,7 +48,8 @@ export class HttpAcceptor {
   /** Answers one request of a connection; `accept` is given the connection that it opens. */
   onRequest(request: IncomingMessage, response: ServerResponse, accept: (connection: Connection) => void): void {
     const route = httpRouteOf(request.url);
-    if (route === undefined || request.method !== (route === 'down' ? 'GET' : 'POST')) refuse(response, 405);
+    if (route === undefined || request.method !== (route === 'down' || route === 'hold' ? 'GET' : 'POST'))
+      refuse(response, 405);
     else if (request.headers.origin !== undefined) refuse(response, 403);
     else if (route === 'open') this.#open(request, response, accept);
     else this.#carry(route, request, response);
@@ -128,6 +129,9 @@ export class HttpAcceptor {
         break;
       case 'down':
         carrier.down(request, response);
+        break;
+      case 'hold':
+        carrier.hold(response);
         break;
       case 'end':
         answer(response, { [HTTP_HEADERS.offset]: connection.incoming.taken });

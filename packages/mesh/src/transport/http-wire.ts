@@ -5,6 +5,7 @@ const HTTP_ROUTES = {
   open: 'skein/v1/open',
   up: 'skein/v1/up',
   down: 'skein/v1/down',
+  hold: 'skein/v1/hold',
   end: 'skein/v1/end',
 } as const;
 export type HttpRoute = keyof typeof HTTP_ROUTES;
@@ -22,7 +23,7 @@ export const HTTP_HEADERS = {
 
 /** Bytes of one body. */
 export const HTTP_BODY_BYTES = { least: 8 * 1024, first: 64 * 1024, most: 256 * 1024 } as const;
-/** How long a node holds a request for bytes it does not have: well below the 30 s after which many a proxy cuts. */
+/** How long a request may wait at a node for bytes, or for the next: well below the 30 s after which many a proxy cuts. */
 export const HTTP_POLL_MS = 20_000;
 
 /** Where a node's answers over HTTP are, from the address it is dialled at. */
@@ -36,7 +37,7 @@ export function httpUrl(url: string, route: HttpRoute): URL {
 /** Which of these a request asks for; undefined for everything else. A proxy may have put its own path before it. */
 export function httpRouteOf(url: string | undefined): HttpRoute | undefined {
   const path = url?.split('?', 1)[0] ?? '';
-  for (const route of ['open', 'up', 'down', 'end'] as const) {
+  for (const route of ['open', 'up', 'down', 'hold', 'end'] as const) {
     if (path.endsWith(`/${HTTP_ROUTES[route]}`)) return route;
   }
   return undefined;

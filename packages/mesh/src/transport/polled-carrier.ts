@@ -5,9 +5,9 @@ import type { Carrier, StreamConnection } from './stream-connection.ts';
 
 /** How long a dialler may leave without asking for more. */
 const IDLE_MS = 15_000;
-/** The same after its waiting request broke off: one that is still there asks again at once. */
-const BROKEN_MS = 700;
-/** Requests that are left without an answer; of more, the oldest is refused. A dialler has two under way. */
+/** The same after the last request it had waiting broke off: one that is still there asks again at once. */
+const BROKEN_MS = 500;
+/** Requests that are left without an answer; of more, the oldest is refused. A dialler has three under way. */
 const HELD_MAX = 8;
 
 /** A request that waits for bytes. */
@@ -23,6 +23,10 @@ export class PolledCarrier implements Carrier {
   readonly #connection: StreamConnection;
   readonly #clock: Clock;
   #poll: Poll | undefined;
+  /** The request that waits only to break off when its sender goes. */
+  #watch: ServerResponse | undefined;
+  /** Such a request broke off, and no other has come. */
+  #isWatchLost = false;
   /** Requests without an answer. */
   readonly #held = new Set<ServerResponse>();
   /** The answer that is on its way. */
@@ -64,7 +68,7 @@ export class PolledCarrier implements Carrier {
     this.#upload += 1;
     this.#releaseIdle();
     const poll = this.#takePoll();
-    if (poll !== undefined) this.#hold(poll.response);
+    if (poll !== undefined) this.#keep(poll.response);
   }
 
   /** A request that brings bytes. */
@@ -72,7 +76,7 @@ export class PolledCarrier implements Carrier {
     const connection = this.#connection;
     const { incoming } = connection;
     if (this.#isStopped) {
-      this.#hold(response);
+      this.#keep(response);
       return;
     }
     const from = numberHeader(request, HTTP_HEADERS.offset);
@@ -100,7 +104,7 @@ export class PolledCarrier implements Carrier {
     } catch {
       return; // Its sender went away in the middle, and comes again from where we are.
     }
-    if (connection.ended.aborted || upload !== this.#upload) this.#hold(response);
+    if (connection.ended.aborted || upload !== this.#upload) this.#keep(response);
     else answer(response, { [HTTP_HEADERS.offset]: incoming.taken });
     if (request.headers[HTTP_HEADERS.end] === '1' && upload === this.#upload) connection.finish('the other end closed');
   }
@@ -108,7 +112,7 @@ export class PolledCarrier implements Carrier {
   /** A request that waits for bytes. */
   down(request: IncomingMessage, response: ServerResponse): void {
     if (this.#isStopped) {
-      this.#hold(response);
+      this.#keep(response);
       return;
     }
     const { outgoing } = this.#connection;
@@ -127,16 +131,38 @@ export class PolledCarrier implements Carrier {
     this.#poll = poll;
     response.on('close', () => {
       if (this.#poll === poll) this.#takePoll();
-      if (!response.writableFinished && this.#poll === undefined && !this.#isStopped) this.#expect(BROKEN_MS);
+      if (!response.writableFinished) this.#broke();
     });
     this.#answer(false);
+  }
+
+  /** A request that waits for the next of its kind: that it breaks off shows that its sender has gone, whatever else is under way. */
+  hold(response: ServerResponse): void {
+    const before = this.#watch;
+    this.#watch = response;
+    this.#isWatchLost = false;
+    if (before !== undefined) answer(before, { [HTTP_HEADERS.offset]: this.#connection.outgoing.start });
+    this.#keep(response);
+    if (this.#isStopped) return;
+    if (this.#poll === undefined) this.#expect(IDLE_MS);
+    response.on('close', () => {
+      if (this.#watch !== response) return;
+      this.#watch = undefined;
+      this.#isWatchLost = true;
+      this.#broke();
+    });
+  }
+
+  /** A request that waited broke off. */
+  #broke(): void {
+    if (this.#poll === undefined && this.#watch === undefined && !this.#isStopped) this.#expect(BROKEN_MS);
   }
 
   /**
    * Leaves a request without an answer as long as the connection lasts: another carrier has it now, which its dialler
    * is about to hear from that one, or a later request has taken the place of this.
    */
-  #hold(response: ServerResponse): void {
+  #keep(response: ServerResponse): void {
     if (this.#connection.ended.aborted) {
       refuse(response, 410);
       return;
@@ -159,7 +185,7 @@ export class PolledCarrier implements Carrier {
     const body = outgoing.slice(from, poll.maxBytes);
     const isLast = connection.isClosing && from + body.length === outgoing.end;
     this.#answering = poll.response;
-    this.#expect(IDLE_MS);
+    this.#expect(this.#isWatchLost ? BROKEN_MS : IDLE_MS);
     poll.response.on('finish', () => {
       if (this.#answering === poll.response) this.#answering = undefined;
       if (isLast) connection.finish('closed');

@@ -10,7 +10,7 @@ import type { Carrier, StreamConnection } from './stream-connection.ts';
 /** How long an answer may take beyond what the far end holds it on purpose. */
 const ANSWER_MS = 10_000;
 /** Waits before the next try, after the first, second, … failure in a row. */
-const RETRY_MS = [0, 50, 100, 200, 400] as const;
+const RETRY_MS = [0, 50, 100, 200, 200] as const;
 /** A try that failed after so long was cut in its waiting: the next is a first one. */
 const HELD_MS = 1_000;
 /** What a node, or what stands in front of it, answers for now and not for good. */
@@ -25,7 +25,10 @@ export interface PollingCarrierParts {
   readonly clock: Clock;
 }
 
-/** The dialler's side of a connection over HTTP: one request that brings, one that waits for what the far end has. */
+/**
+ * The dialler's side of a connection over HTTP: one request that brings, one that waits for what the far end has, and one
+ * that only waits.
+ */
 export class PollingCarrier implements Carrier {
   readonly transport = 'http';
   readonly #parts: PollingCarrierParts;
@@ -49,6 +52,7 @@ export class PollingCarrier implements Carrier {
     if (this.#isPolling) return;
     this.#isPolling = true;
     void this.#poll();
+    void this.#hold();
   }
 
   cut(): void {
@@ -119,6 +123,29 @@ export class PollingCarrier implements Carrier {
       } catch (error) {
         pace.failed();
         await this.#failed(error, tries, startedMs);
+      }
+    }
+  }
+
+  /**
+   * Keeps a request waiting at the far end at every moment, the next one sent before the last is answered: when this
+   * process goes it breaks off there, also while no other waits.
+   */
+  async #hold(): Promise<void> {
+    const { clock } = this.#parts;
+    const tries = new Tries(clock, this.#stopped.signal);
+    while (!this.#stopped.signal.aborted) {
+      const startedMs = clock.monotonicMs();
+      const due = Promise.withResolvers<void>();
+      const release = clock.after(HTTP_POLL_MS, due.resolve);
+      try {
+        const answered = this.#ask('GET', 'hold', {}).then((response) => void response.resume());
+        await Promise.race([answered, due.promise]);
+        tries.succeeded();
+      } catch (error) {
+        await this.#failed(error, tries, startedMs);
+      } finally {
+        release();
       }
     }
   }
