@@ -16,8 +16,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['skein-source', 'node'] } },
   test: {
     pool: 'forks',
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     // What is waited for comes, or the test is red: how long it takes on a busy machine proves nothing.
     expect: { poll: { timeout: 15_000 } },
     projects: [

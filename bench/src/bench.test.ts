@@ -1,3 +1,4 @@
+import { measured, sized, sizedTimeout } from '@skein/testing';
 import { expect, test } from 'vitest';
 import { CONTENDERS, findContender } from './contenders.ts';
 import { type Measured, QUICK_PACE } from './figure.ts';
@@ -9,6 +10,7 @@ import { startPair } from './pair.ts';
 import { createPayload, PAYLOAD_BYTES } from './payload.ts';
 import { Places } from './places.ts';
 import { formatReport, rowOf } from './report.ts';
+import { measureIdlePeers } from './sessions.ts';
 
 test('an argument has exactly the stated size', () => {
   for (const number of [0, 7, 999, 12_345]) {
@@ -102,17 +104,23 @@ test('a fact is seen by four other processes, in a quick run too', { timeout: 12
   expect(p99).toBeGreaterThanOrEqual(p50);
 });
 
-test('leaders that go are followed, and idle networks cost something, in a quick run too', { timeout: 300_000 }, async () => {
-  const figures = valuesOf(await networks.measure(QUICK_PACE));
+test('leaders that go are followed, and idle networks cost something, in a quick run too', {
+  timeout: sizedTimeout({ ci: 300_000, full: 1_200_000 }),
+}, async () => {
+  const pace = { ...QUICK_PACE, kills: sized({ ci: 1, full: 20 }), freezes: sized({ ci: 1, full: 3 }) };
+  const figures = valuesOf(await networks.measure(pace));
   for (const mode of ['auto', 'quorum']) {
     // A silence is told from a closed socket, and neither is waited for as long as a call's own deadline.
-    expect(figures[`failover, ${mode}, worst of 1 killed leaders`]).toBeGreaterThan(0);
-    expect(figures[`failover, ${mode}, worst of 1 killed leaders`]).toBeLessThan(5_000);
-    expect(figures[`failover, ${mode}, worst of 1 silent leaders`]).toBeGreaterThan(1_000);
-    expect(figures[`failover, ${mode}, worst of 1 silent leaders`]).toBeLessThan(30_000);
+    const closedMs = figures[`failover, ${mode}, worst of ${pace.kills} killed leaders`] ?? Number.NaN;
+    const silentMs = figures[`failover, ${mode}, worst of ${pace.freezes} silent leaders`] ?? Number.NaN;
+    expect(closedMs).toBeGreaterThan(0);
+    expect(closedMs).toBeLessThan(5_000);
+    expect(silentMs).toBeGreaterThan(1_000);
+    expect(silentMs).toBeLessThan(30_000);
+    measured('failover', { counts: { killed: pace.kills, silenced: pace.freezes }, peaks: { closedMs, silentMs } });
   }
-  expect(figures['call whose worker is killed, worst of 2']).toBeLessThan(5_000);
-  for (const count of [3, 5, 8, 16, 32]) {
+  expect(figures[`call whose worker is killed, worst of ${2 * pace.kills}`]).toBeLessThan(5_000);
+  for (const count of [3, 5, 8]) {
     expect(figures[`idle mesh of ${count}, sockets a pair`]).toBeGreaterThanOrEqual(1);
     expect(figures[`idle mesh of ${count}, sockets a pair`]).toBeLessThan(2);
     expect(figures[`idle mesh of ${count}, messages a pair`]).toBeGreaterThan(1);
@@ -121,6 +129,17 @@ test('leaders that go are followed, and idle networks cost something, in a quick
     expect(figures[`idle mesh of ${count}, CPU a node`]).toBeGreaterThan(0);
     expect(figures[`idle mesh of ${count}, CPU a node`]).toBeLessThan(100);
   }
+});
+
+test('a session that is idle costs its node at most 40 KiB', {
+  timeout: sizedTimeout({ ci: 30_000, full: 900_000 }),
+}, async () => {
+  const sessions = sized({ ci: 200, full: 10_000 });
+  const kib = await measureIdlePeers(sessions);
+  expect(kib).toBeGreaterThan(1);
+  // What a few sessions cost is mostly what the memory is divided into.
+  if (sessions >= 1_000) expect(kib).toBeLessThan(40);
+  measured('sessions', { counts: { sessions }, peaks: { kibEach: kib } });
 });
 
 function valuesOf(measured: readonly Measured[]): Record<string, number> {

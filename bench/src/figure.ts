@@ -11,6 +11,8 @@ export interface Pace {
   /** How long a network that has met is left alone before it is looked at, and for how long it is looked at. */
   readonly settleMs: number;
   readonly idleMs: number;
+  /** Nodes of the largest of these networks. */
+  readonly mostNodes: number;
 }
 
 export const FULL_PACE: Pace = {
@@ -23,6 +25,7 @@ export const FULL_PACE: Pace = {
   settleMs: 65_000,
   // Six times the silence after which a peer is asked whether it is there.
   idleMs: 72_000,
+  mostNodes: 32,
 };
 
 export const QUICK_PACE: Pace = {
@@ -33,6 +36,7 @@ export const QUICK_PACE: Pace = {
   freezes: 1,
   settleMs: 6_000,
   idleMs: 12_000,
+  mostNodes: 8,
 };
 
 /** One number. */

@@ -19,11 +19,12 @@ export interface IdleMeshes extends AsyncDisposable {
 }
 
 /** Starts them and leaves them alone; what else the machine does meanwhile is not counted. */
-export async function startIdleMeshes({ settleMs, idleMs }: Pace): Promise<IdleMeshes> {
+export async function startIdleMeshes({ settleMs, idleMs, mostNodes }: Pace): Promise<IdleMeshes> {
   await using starting = new AsyncDisposableStack();
   const networks: NodeNetwork[] = [];
   // One after the other: the handshakes of a large one keep a small machine busy.
   for (const { count, perProcess } of MESHES) {
+    if (count > mostNodes) break;
     networks.push(starting.use(await NodeNetwork.start({ count, perProcess, net: { share: { tools: true } } })));
   }
   const figures = look(networks, settleMs, idleMs);

@@ -6,6 +6,7 @@ export * from './brains/providers.ts';
 export * from './sandbox/detect-isolation.ts';
 export * from './sandbox/sandbox.ts';
 export * from './sandbox/spawn-sandboxed.ts';
+export { endLeftCommands } from './tools/command-marks.ts';
 export * from './tools/database/database-config.ts';
 export * from './tools/database/database-tools.ts';
 export * from './tools/http-fetch.ts';

@@ -9,6 +9,12 @@ export interface ToolCallSummary {
   readonly ok: boolean;
 }
 
+/** The label of the peer that ran a tool: the one in its full name, else whoever did the step it is in. */
+export function whoRan(name: string, step: { readonly worker?: string }): string | null {
+  const slash = name.indexOf('/');
+  return slash === -1 ? (step.worker ?? null) : name.slice(0, slash);
+}
+
 /** What a turn tells while it runs, in order; `answer` or `error` is the last. Also one JSON line of `--json`. */
 export type AgentEvent =
   | { readonly type: 'turn-start'; readonly turnId: string; readonly sessionId: string; readonly brain: string }
@@ -40,4 +46,5 @@ export type AgentEvent =
       readonly reason: string;
     }
   | { readonly type: 'answer'; readonly text: string; readonly toolCalls: readonly ToolCallSummary[] }
-  | { readonly type: 'error'; readonly code: ErrorCode; readonly message: string };
+  /** `retryAfterMs`: with `busy`, when to come back. */
+  | { readonly type: 'error'; readonly code: ErrorCode; readonly message: string; readonly retryAfterMs?: number };

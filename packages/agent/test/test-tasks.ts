@@ -67,6 +67,8 @@ export interface TestTasksParts extends Partial<Omit<TaskRunnerParts, 'journal' 
   readonly limits?: Partial<TaskLimits>;
   readonly self?: PeerId;
   readonly clock?: VirtualClock;
+  /** Names the boot of the machine that the node runs on; without, there is no telling. */
+  readonly boot?: string;
 }
 
 /** A journal and a runner on virtual time; started when `placement` is given. */
@@ -80,6 +82,7 @@ export async function createTestTasks(parts: TestTasksParts = {}) {
     self: parts.self ?? ME,
     sessions,
     now: () => clock.now(),
+    machine: parts.boot === undefined ? undefined : { boot: parts.boot, steadyMs: () => clock.monotonicMs() },
     ...(parts.limits === undefined ? {} : { limits: parts.limits }),
   });
   const errors: unknown[] = [];

@@ -6,6 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 
 const NEEDED_MAJOR = 24;
+const END_WITH_LAUNCHER = new URL('./end-with-launcher.mjs', import.meta.url).href;
 const PASSED_ON = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'];
 
 /** True when the running Node can run the sources. */
@@ -42,10 +43,14 @@ export async function runProgram(file, args, { cacheDir, retry }) {
     process.exitCode = 1;
     return;
   }
-  const argv = [...process.execArgv, '--conditions=skein-source', file, ...args];
+  const program = ['--conditions=skein-source', file, ...args];
   const env = { ...process.env, NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? cacheDir };
-  if (process.execve !== undefined && process.platform !== 'win32') process.execve(node, [node, ...argv], env);
-  const child = spawn(node, argv, { env, stdio: 'inherit' });
+  if (process.execve !== undefined && process.platform !== 'win32') {
+    process.execve(node, [node, ...process.execArgv, ...program], env);
+  }
+  const argv = [...process.execArgv, `--import=${END_WITH_LAUNCHER}`, ...program];
+  // The channel carries nothing: that it ends tells the program that this process is gone, even if it was killed.
+  const child = spawn(node, argv, { env, stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
   passSignals(child);
   await endOf(child, node);
 }

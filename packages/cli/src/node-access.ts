@@ -34,10 +34,17 @@ function mustBeFolder(dir: string): void {
   });
 }
 
-/** The running node, or one for this command alone. `peer`: the only one worth waiting for. */
-export async function openNodeOf(shell: Shell, options: { readonly peer?: string } = {}): Promise<OpenNode> {
-  const { dataDir, findRunning, openNode } = await import('@skein/host');
-  const loaded = await loadConfigOf(shell);
+/** The running node, or one for this command alone. `peer`: the only one worth waiting for; null for none. */
+export async function openNodeOf(shell: Shell, options: { readonly peer?: string | null } = {}): Promise<OpenNode> {
+  const { connectToRunning, dataDir, findRunning, locateNode, openNode } = await import('@skein/host');
+  const { dataDir: root, loaded, problem } = locateNode(loadOptionsOf(shell));
+  if (loaded === undefined) {
+    // A node that runs goes on as it was configured before.
+    const client = connectToRunning(dataDir(root));
+    if (client === undefined) throw problem;
+    shell.note(`Asking the node that runs in ${root}; its config has an error: ${problem.message}`);
+    return { client, running: true, [Symbol.asyncDispose]: async () => {} };
+  }
   // A node that runs has its key open.
   const isRunning = findRunning(dataDir(loaded.config.dataDir)) !== undefined;
   return openNode(isRunning ? loaded : await unlockKey(shell, loaded), {

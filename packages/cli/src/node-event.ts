@@ -59,7 +59,7 @@ function words(event: NodeEvent): string {
       return `task ${event.id.slice(0, 8)} ended ${event.state}: ${event.title}`;
     case 'config-reloaded': {
       const parts = [list('in force', event.applied), list('after a restart', event.needRestart)];
-      return `the config was read again; ${parts.filter((part) => part !== '').join('; ') || 'nothing changed'}`;
+      return `the config was read again; ${parts.filter((part) => part !== '').join('; ') || 'all of it is in force'}`;
     }
     case 'config-rejected':
       return `the changed config is not used: ${event.problem}`;

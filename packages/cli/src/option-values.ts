@@ -22,7 +22,7 @@ export function parsePort(text: string): number {
 /** Where a node is dialled; `host:port` alone means `ws://`. */
 export function parseUrl(text: string): string {
   const url = text.includes('://') ? text : `ws://${text}`;
-  if (!/^wss?:\/\/[^\s,@]+$/.test(url) || !URL.canParse(url)) {
+  if (!/^(?:ws|http)s?:\/\/[^\s,@]+$/.test(url) || !URL.canParse(url)) {
     throw new InvalidArgumentError('expected an address such as ws://192.168.1.20:9700');
   }
   return url;

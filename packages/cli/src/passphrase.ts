@@ -7,8 +7,13 @@ export async function unlockKey(shell: Shell, loaded: LoadedConfig): Promise<Loa
   const { needsPassphrase } = await import('@skein/host');
   // Whoever reads the key then says what is missing, and for which file.
   if (!shell.isInteractive || !needsPassphrase(loaded)) return loaded;
-  const passphrase = await ask(shell, `Passphrase of ${loaded.config.net.keyPath}`);
+  const passphrase = await askPassphrase(shell, loaded.config.net.keyPath);
   return { ...loaded, keyPassphrase: () => passphrase };
+}
+
+/** The passphrase of this file, from the person at the terminal. */
+export function askPassphrase(shell: Shell, file: string): Promise<string> {
+  return ask(shell, `Passphrase of ${file}`);
 }
 
 /**
@@ -21,16 +26,32 @@ export async function askNewPassphrase(shell: Shell, option: string): Promise<st
       code: 'invalid',
     });
   }
-  const passphrase = await ask(shell, 'New passphrase for the key, of 12 characters or more');
+  const { checkPassphrase } = await import('@skein/host');
+  const validate = (answer = '') => problemOf(() => checkPassphrase(answer));
+  const passphrase = await ask(shell, 'New passphrase for the key, of 12 characters or more', validate);
   if ((await ask(shell, 'The same again')) !== passphrase) {
     throw new SkeinError('The two passphrases differ; nothing was changed', { code: 'invalid' });
   }
   return passphrase;
 }
 
-async function ask(shell: Shell, message: string): Promise<string> {
+function problemOf(check: () => void): string | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    return SkeinError.from(error).message;
+  }
+}
+
+/** `validate` says what is wrong with what was typed, and it is asked for again. */
+async function ask(
+  shell: Shell,
+  message: string,
+  validate: (answer: string | undefined) => string | undefined = () => undefined,
+): Promise<string> {
   const { isCancel, password } = await import('@clack/prompts');
-  const answer = await password({ message });
+  const answer = await password({ message, validate });
   if (!isCancel(answer)) return answer;
   shell.interrupt();
   throw new SkeinError('Nothing was changed', { code: 'canceled' });

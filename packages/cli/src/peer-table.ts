@@ -4,18 +4,40 @@ import type { Shell } from './shell.ts';
 
 const NO_ADDRESS = 'no address to dial it at, so it must dial this node; or give one: skein net trust "<key line>" --url <url>';
 
-/** The peers, a line each, and why one is not there. */
-export function describePeers(shell: Shell, peers: readonly PeerStatus[]): string {
+/** A peer, and where that was looked up the words of the root it has shown, and whether its vote counts. */
+export interface RootedPeer extends PeerStatus {
+  readonly root?: string | null;
+  readonly voter?: boolean;
+}
+
+/** The peers, a line each, with the root of each that has shown one, and why one is not there. */
+export function describePeers(shell: Shell, peers: readonly RootedPeer[]): string {
   if (peers.length === 0) return shell.typed('No peers are known. Let one in with: skein invite');
   const { bold, dim, green, red, yellow } = shell.colors;
   const marks = { connected: green('●'), connecting: yellow('◌'), disconnected: red('○') };
   const width = Math.max(...peers.map(({ name }) => name.length));
   return peers
     .flatMap((peer) => {
-      const { name, state, trust, address, latencyMs, tools, problem, dialect, transport, brain, load, notProtected } = peer;
+      const {
+        name,
+        state,
+        trust,
+        address,
+        latencyMs,
+        tools,
+        problem,
+        dialect,
+        transport,
+        brain,
+        load,
+        notProtected,
+        root,
+        voter,
+      } = peer;
       const facts = [
         state,
         `trust ${trust}`,
+        ...(voter === true ? ['voter'] : []),
         ...(latencyMs === null ? [] : [`${latencyMs.toFixed(1)} ms`]),
         ...(state === 'connected' ? [countOf(tools.length)] : []),
         ...(dialect === 'skein' ? [] : [dialect]),
@@ -28,6 +50,7 @@ export function describePeers(shell: Shell, peers: readonly PeerStatus[]): strin
       const why = problem ?? (state === 'disconnected' && address === null ? shell.typed(NO_ADDRESS) : null);
       return [
         line,
+        ...(root === null || root === undefined ? [] : [dim(`    root ${root}`)]),
         ...(notProtected.length === 0 ? [] : [yellow(`    its protocol lacks: ${notProtected.join(', ')}`)]),
         ...(why === null ? [] : [dim(`    ${plainLine(shell.typedElsewhere(why), 300)}`)]),
       ];

@@ -48,6 +48,12 @@ export function tellLeft(shell: Shell, id: string): void {
   shell.note(`What was asked goes on: skein tasks show ${id.slice(0, 8)}`);
 }
 
+/** A conversation that was to go on and is not there begins: whoever mistyped its id is told. */
+export async function tellIfNew(shell: Shell, client: GatewayClient, session: string): Promise<void> {
+  const before = await client.history(session, { signal: shell.signal });
+  if (before.length === 0) shell.note(`There is no conversation "${session}" yet: a new one begins under this id`);
+}
+
 function requestOf({ text, sessionId, confirm }: TurnParts, id: string) {
   return { id, text, interactive: confirm !== undefined, ...(sessionId === undefined ? {} : { sessionId }) };
 }

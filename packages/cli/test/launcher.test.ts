@@ -77,6 +77,37 @@ test.for(NODES.flatMap((node) => (['SIGINT', 'SIGTERM'] as const).map((signal) =
   },
 );
 
+test('from an older Node: a program ends as by SIGTERM when its launcher is killed', async () => {
+  using place = program(`
+    const timer: NodeJS.Timeout = setInterval(() => {}, 1000);
+    process.on('SIGTERM', () => { process.stdout.write('bye\\n'); clearInterval(timer); });
+    process.stdout.write(JSON.stringify({ pid: process.pid, execArgv: process.execArgv }) + '\\n');`);
+  const child = spawn(process.execPath, [place.start], {
+    env: { ...process.env, NODE_OPTIONS: asNode20() },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const { pid, execArgv } = JSON.parse((await lines.next()).value ?? '');
+  expect(pid).not.toBe(child.pid);
+  expect(execArgv, 'what it starts does not watch this launcher').toEqual(['--conditions=skein-source']);
+  child.kill('SIGKILL');
+  expect((await lines.next()).value).toBe('bye');
+  // Its output ends with it.
+  expect((await lines.next()).done).toBe(true);
+});
+
+test('from an older Node: a program that does nothing about it ends all the same when its launcher is killed', async () => {
+  using place = program(`setInterval(() => {}, 1000); process.stdout.write('ready\\n');`);
+  const child = spawn(process.execPath, [place.start], {
+    env: { ...process.env, NODE_OPTIONS: asNode20() },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  expect((await lines.next()).value).toBe('ready');
+  child.kill('SIGKILL');
+  expect((await lines.next()).done).toBe(true);
+});
+
 test('from an older Node: a program that a signal ends is told as a shell would', async () => {
   using place = program("process.kill(process.pid, 'SIGKILL');");
   const ended = spawnSync(process.execPath, [place.start], { env: { ...process.env, NODE_OPTIONS: asNode20() } });

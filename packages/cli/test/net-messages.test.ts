@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { SkeinProcess, skein, TempDir } from './skein-process.ts';
@@ -99,3 +101,24 @@ test('a peer that is not there, a blank message and one that is too long are err
   expect((await skein(dir.path, ['net', 'messages', 'nobody', '--json'])).lines).toMatchObject([{ code: 'not-found' }]);
   expect((await skein(dir.path, ['net', 'messages'])).stdout).toBe('No messages yet. Send one with: skein net send PEER "…"\n');
 }, 60_000);
+
+test('with no node running the messages are listed at once, and no peer is dialled for them', async () => {
+  using two = await makeTwo();
+  const { alpha, beta } = two;
+  // Somebody who takes the connection and never answers would be waited for.
+  const silent = createServer();
+  silent.listen(0, '127.0.0.1');
+  await once(silent, 'listening');
+  let dials = 0;
+  silent.on('connection', () => {
+    dials += 1;
+  });
+  const address = silent.address();
+  const port = typeof address === 'object' ? String(address?.port) : '';
+  const { stdout: line } = await skein(alpha.path, ['net', 'show-key']);
+  await skein(beta.path, ['net', 'trust', line.trim(), '--url', `ws://127.0.0.1:${port}`]);
+  const listed = await skein(beta.path, ['net', 'messages']);
+  silent.close();
+  expect(listed).toMatchObject({ code: 0, stderr: '', stdout: expect.stringContaining('No messages yet') });
+  expect(dials).toBe(0);
+});

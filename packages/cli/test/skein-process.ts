@@ -88,6 +88,11 @@ export class SkeinProcess implements AsyncDisposable {
     return this.#stderr;
   }
 
+  /** All that it has printed so far. */
+  get shown(): string {
+    return this.#stdout + this.#stderr;
+  }
+
   /** Everything once it has ended. */
   async result(): Promise<Result> {
     const code = await this.#closed;

@@ -1,4 +1,4 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { noTerminal, SkeinProcess, SkeinTerminal, skein, TempDir } from './skein-process.ts';
@@ -90,6 +90,52 @@ describe.skipIf(noTerminal !== null)(`on a terminal${noTerminal === null ? '' : 
     await refused.said(/does not open the key/);
     expect((await refused.result()).code).not.toBe(0);
   });
+});
+
+describe.skipIf(noTerminal !== null)(`asked on a terminal${noTerminal === null ? '' : ` (left out: ${noTerminal})`}`, () => {
+  test('init tells a name that will not do where it was typed, and takes the next', async () => {
+    using dir = new TempDir();
+    await using initialising = new SkeinTerminal(['init', '--port', '0', '--brain', 'intents'], { cwd: dir.path });
+    await initialising.said(/What is this node called/);
+    initialising.type(`bad name!${ENTER}`);
+    await initialising.said(/"bad name!" is no name for a node: expected 1 to 64 letters/);
+    initialising.type(`${'\u007f'.repeat(9)}good-name${ENTER}`);
+    await initialising.said(/Let trusted peers call/);
+    initialising.type(ENTER);
+    await initialising.said(/This node is good-name/);
+    expect((await initialising.result()).code).toBe(0);
+  });
+
+  test('a new passphrase that is too short is told at once, before it is asked for again', async () => {
+    using dir = await createNode('alpha');
+    await using setting = new SkeinTerminal(['net', 'passphrase'], { cwd: dir.path });
+    await setting.said(/New passphrase/);
+    setting.type(`short${ENTER}`);
+    await setting.said(/A passphrase has 12 to 1000 characters, not 5/);
+    expect(setting.shown).not.toMatch(/The same again/);
+    setting.type(`${'\u007f'.repeat(5)}${PASSPHRASE}${ENTER}`);
+    await setting.said(/The same again/);
+    setting.type(`${PASSPHRASE}${ENTER}`);
+    await setting.said(/has the new passphrase/);
+  });
+});
+
+test.each([
+  ['init', 'bad name'],
+  ['init', '--name', 'bad name'],
+  ['net', 'init', 'bad name'],
+])('%s %s with a name that will not do is refused with that name, and writes nothing', async (...args) => {
+  using dir = new TempDir();
+  const { code, lines } = await skein(dir.path, [...args.filter((word) => word !== undefined), '--json']);
+  expect(code).toBe(1);
+  expect(lines).toEqual([
+    {
+      type: 'error',
+      code: 'invalid',
+      message: expect.stringMatching(/^"bad name" is no name for a node: expected 1 to 64 letters/),
+    },
+  ]);
+  expect(readdirSync(dir.path)).toEqual([]);
 });
 
 test('a key with a passphrase is opened by the file that the configuration or the environment names, and else not', async () => {

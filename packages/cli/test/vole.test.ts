@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
+import { SpecVole } from '@skein/testing';
 import { expect, test } from 'vitest';
 import { SkeinProcess, skein, TempDir } from './skein-process.ts';
 
@@ -209,4 +210,59 @@ test('skein init beside a vole.config.json writes nothing that would take its pl
   });
   expect(existsSync(path.join(folder.path, 'skein.config.json'))).toBe(false);
   expect((await skein(folder.path, ['init', '--yes', '--force'])).code).toBe(0);
+});
+
+test('the key line for OpenVole nodes is printed where VoleNet is on, with the ML-DSA key where there is one', async () => {
+  using folder = new VoleFolder('worker');
+  folder.configure({ net: { enabled: true, instanceName: 'worker' } });
+  const shown = await skein(folder.path, ['net', 'show-key', '--json']);
+  expect(shown.lines[0]).toMatchObject({ voleLine: folder.line });
+  const { privateKey, publicKey } = generateKeyPairSync('ml-dsa-65');
+  folder.write('.openvole/net/vole_key.pq', privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
+  const whole = `${folder.line} ${publicKey.export({ type: 'spki', format: 'der' }).toString('base64')}`;
+  const text = await skein(folder.path, ['net', 'show-key']);
+  expect(text.stdout).toMatch(/^skein-ed25519 \S+ worker\nvole-ed25519 /);
+  expect(text.stdout.split('\n')[1]).toBe(whole);
+
+  using ours = new TempDir();
+  await skein(ours.path, ['init', '--name', 'ours', '--json']);
+  expect((await skein(ours.path, ['net', 'show-key', '--json'])).lines[0]).toMatchObject({ voleLine: null });
+});
+
+test('after kill -9 an OpenVole node is heard at once, and what it sent before is not heard again', async () => {
+  using dir = new TempDir();
+  await using vole = await new SpecVole({ name: 'vole', modern: true, tools: { echo: (params) => params } }).start();
+  writeFileSync(
+    path.join(dir.path, 'skein.config.json'),
+    JSON.stringify({ name: 'ours', net: { port: 0, volenet: true, peers: [{ url: vole.url, dialect: 'volenet' }] } }),
+  );
+  await skein(dir.path, ['net', 'init', 'ours']);
+  // What OpenVole has in its configuration is taken as an address here.
+  await skein(dir.path, ['net', 'trust', vole.line, '--level', 'full', '--url', vole.url]);
+  const [key] = (await skein(dir.path, ['net', 'show-key', '--json'])).lines;
+  vole.trust(String(key?.voleLine));
+  const met = async () => {
+    const node = new SkeinProcess(['start', '--json'], { cwd: dir.path });
+    const { port } = await node.line(({ type }) => type === 'ready');
+    const readyAtMs = performance.now();
+    await node.line(({ type, name }) => type === 'peer-joined' && name === 'vole');
+    return { node, url: `http://127.0.0.1:${port}`, afterMs: performance.now() - readyAtMs };
+  };
+  const first = await met();
+  const chat = vole.make(
+    'chat:message',
+    '*',
+    { text: 'hi', fromName: '' },
+    { to: (await vole.received.find(({ type }) => type === 'ping')).from },
+  );
+  expect((await vole.post(first.url, chat)).status).toBe(200);
+  first.node.child.kill('SIGKILL');
+  await first.node.result();
+  const again = await met();
+  expect(again.afterMs).toBeLessThan(5_000);
+  const called = await skein(dir.path, ['call', 'vole/echo', '{"say":"hi"}', '--json']);
+  expect(called.lines.at(-1)).toMatchObject({ type: 'result', output: { say: 'hi' } });
+  expect((await vole.post(again.url, chat)).status).toBe(401);
+  await again.node[Symbol.asyncDispose]();
+  expect((await again.node.result()).lines.filter(({ type }) => type === 'peer-problem')).toEqual([]);
 });

@@ -87,6 +87,8 @@ export interface LeaderStatus {
   readonly bestEffort: boolean;
   /** What a person should know of it, in words. */
   readonly note: string;
+  /** What to do so that the voters elect one leader; null where nothing is to be done. */
+  readonly fix: string | null;
 }
 
 /** Work that comes round by itself. */
@@ -110,6 +112,8 @@ export interface NetStatus {
   /** Null where nobody is to lead: the network is off. */
   readonly leader: LeaderStatus | null;
   readonly schedules: readonly ScheduleStatus[];
+  /** Keys of the config file whose change waits for a restart. */
+  readonly needRestart: readonly string[];
 }
 
 /** A short message between the people at this node and those at a peer. */

@@ -243,7 +243,7 @@ function parseAllowedHost(entry: string): string {
 async function* withheld(events: AsyncIterable<TurnEvent>): AsyncGenerator<TurnEvent> {
   for await (const event of events) {
     if (event.type !== 'error') yield event;
-    else yield { type: 'error', ...new SkeinError(event.message, { code: event.code }).toPublic() };
+    else yield { type: 'error', ...new SkeinError(event.message, event).toPublic() };
   }
 }
 

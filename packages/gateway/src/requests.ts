@@ -1,4 +1,4 @@
-import { CHAT_CHARS_MAX, taskId, taskPriority } from '@skein/protocol';
+import { CHAT_CHARS_MAX, TASK_TEXT_CHARS_MAX, taskId, taskPriority } from '@skein/protocol';
 import { z } from 'zod';
 
 /** A session's id as clients may name it. Channels make their own, so only control characters are refused. */
@@ -8,7 +8,11 @@ const sessionId = z.string().regex(/^[^\p{Cc}]{1,200}$/u, 'a session id has 1 to
 export const askRequest = z.strictObject({
   /** Names the task, so that it can be canceled whatever became of the connection; asked again, it is the same work. */
   id: taskId.toLowerCase().exactOptional(),
-  text: z.string().trim().min(1).max(100_000),
+  text: z
+    .string()
+    .trim()
+    .min(1)
+    .max(TASK_TEXT_CHARS_MAX, `a request has at most ${TASK_TEXT_CHARS_MAX} characters: shorten it`),
   sessionId: sessionId.exactOptional(),
   interactive: z.boolean().default(false),
   priority: taskPriority.exactOptional(),

@@ -98,6 +98,7 @@ export const netStatus: z.ZodType<NetStatus> = z.object({
       voters: z.array(nodeLabel),
       bestEffort: z.boolean(),
       note: z.string(),
+      fix: z.string().nullable(),
     })
     .nullable(),
   schedules: z.array(
@@ -109,6 +110,7 @@ export const netStatus: z.ZodType<NetStatus> = z.object({
       lastRun: z.object({ atMs: z.number(), by: nodeLabel, isMe: z.boolean(), away: z.boolean() }).nullable(),
     }),
   ),
+  needRestart: names,
 });
 
 export const peerMessage: z.ZodType<PeerMessage> = z.object({

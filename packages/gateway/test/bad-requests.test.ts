@@ -34,6 +34,7 @@ describe('bad requests', () => {
     ['of unknown keys', '{"text":"hi","admin":true}', /does not fit/],
     ['of wrong types', '{"text":7}', /does not fit/],
     ['an empty text', '{"text":"  "}', /does not fit/],
+    ['a text that is too long', JSON.stringify({ text: 'x'.repeat(32_001) }), /at most 32000 characters: shorten it/],
     ['a session id with control characters', '{"text":"hi","sessionId":"a\\u0000b"}', /does not fit/],
   ])('a body that is %s is 400', async (_case, body, message) => {
     await using net = await startGateway({ backend: { ask: echoTurn } });

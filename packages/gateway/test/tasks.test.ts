@@ -31,7 +31,7 @@ test('tasks are listed, shown with their steps, canceled and taken up again', as
 
 test('the state of the network is who leads, the load and the schedules', async () => {
   const schedules = [{ name: 'report', when: '0 8 * * *', nextAtMs: 5, lastAtMs: null, lastRun: null }];
-  const state = { load: { running: 1, queued: 2, capacity: 4 }, leader: null, schedules };
+  const state = { load: { running: 1, queued: 2, capacity: 4 }, leader: null, schedules, needRestart: ['name'] };
   await using net = await startGateway({ backend: { net: state } });
   expect(await net.client.net()).toEqual(state);
 });

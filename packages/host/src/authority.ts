@@ -9,6 +9,7 @@ import {
   matchesGlob,
   refine,
   restrict,
+  type ShownRoot,
   type TrustRecord,
   type TrustStore,
 } from '@skein/mesh';
@@ -21,6 +22,7 @@ import {
   type PublicIdentity,
   parseKeyLine,
   SkeinError,
+  shortPeerId,
 } from '@skein/protocol';
 import type { NodeConfig } from './config/load-config.ts';
 
@@ -32,10 +34,10 @@ export interface AuthorityParts {
   readonly known: KnownNodes;
   /** The `net` section as it is now: it may be reloaded. */
   readonly net: () => NodeConfig['net'];
-  /** An invitation was used: the key it let in is in the trust file. */
-  readonly onPaired: (record: TrustRecord) => void;
-  /** A peer showed that its key was rotated: taken over, or refused and why. */
-  readonly onRotation: (rotation: FollowedRotation, name: string) => void;
+  /** An invitation was used: the key it let in is in the trust file. What it calls itself may be another's name here. */
+  readonly onPaired: (record: TrustRecord, calledItself: string) => void;
+  /** A peer showed that its key was rotated, or has a root: taken over, or refused and why. */
+  readonly onRotation: (shown: FollowedRotation | ShownRoot, name: string) => void;
 }
 
 /** Who may come in, and who may do what: the trust file, refined by the configuration. */
@@ -58,15 +60,15 @@ export class Authority implements Gatekeeper {
     const redemption = invites.redeem({ ...hello.invite, binding });
     // One who lost the answer to its first try comes again with the same invitation.
     if (!redemption.redeemed) return known === undefined ? { admitted: false, code: 'invite-invalid' } : { admitted: true };
-    const { trust: level, allowBrain } = redemption.invitation;
+    const { trust: level, allowBrain, voter } = redemption.invitation;
     let record: TrustRecord;
     try {
-      record = trust.trustInvited(formatKeyLine(peer, hello.name), { trust: level, allowBrain });
+      record = trust.trustInvited(formatKeyLine(peer, hello.name), { trust: level, allowBrain, voter });
     } catch (error) {
       if (SkeinError.from(error).code === 'denied') return { admitted: false, code: 'revoked' };
       throw error;
     }
-    onPaired(record);
+    onPaired(record, hello.name);
     return { admitted: true };
   }
 
@@ -89,9 +91,33 @@ export class Authority implements Gatekeeper {
     return id === undefined ? undefined : trust.current(id);
   }
 
+  /** The address of the configuration where this key is expected. */
+  addressOf(id: PeerId): string | undefined {
+    this.#refinements ??= this.#refine();
+    return this.#refinements.get(id)?.url;
+  }
+
+  /** The addresses of the configuration of which it is not known whose they are. */
+  openAddresses(): readonly string[] {
+    const urls = this.#parts.net().peers.map(({ url }) => dialUrl(url));
+    return urls.filter((url) => this.expectedAt(url) === undefined);
+  }
+
   /** Only a key that is unknown here: a peer of ours at another's address has a session to lose. */
   mayBeSuccessor(id: PeerId): boolean {
     return this.#parts.trust.get(id) === undefined;
+  }
+
+  nameOf(id: PeerId): string | undefined {
+    return this.#parts.trust.get(id)?.name;
+  }
+
+  rootOf(id: PeerId): PublicIdentity | undefined {
+    return this.#parts.trust.get(id)?.root;
+  }
+
+  notSuccessor(peer: PublicIdentity, hello: Hello): void {
+    this.#follow(peer, hello);
   }
 
   /** The trust file, the configuration considered. */
@@ -151,9 +177,10 @@ export class Authority implements Gatekeeper {
 
   #follow(peer: PublicIdentity, hello: Hello): void {
     const { trust, known, onRotation } = this.#parts;
-    for (const rotation of followRotations(trust, peer, hello.rotations)) {
-      if (rotation.outcome === 'moved') known.move(rotation.from, rotation.to);
-      onRotation(rotation, hello.name);
+    for (const shown of followRotations(trust, peer, hello)) {
+      if (shown.outcome === 'moved') known.move(shown.from, shown.to);
+      // What a stranger calls itself may be another's name.
+      onRotation(shown, this.nameOf(shown.type === 'root' ? shown.id : shown.from) ?? shortPeerId(peer.id));
     }
   }
 

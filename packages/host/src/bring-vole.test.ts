@@ -50,7 +50,7 @@ class VolePlace implements Disposable {
     };
     const key = loadOrCreateNodeKey(loaded);
     mkdirSync(dir.root, { recursive: true, mode: 0o700 });
-    const files = await openNodeFiles({ dir, key, onAuditError: fail, onTrustError: fail }, stack);
+    const files = await openNodeFiles({ dir, key, name: loaded.config.name, onAuditError: fail, onTrustError: fail }, stack);
     return bringVole({ vole: { ...vole, ...more }, files, dir, log: createLog({ level: 'silent' }) });
   }
 

@@ -28,6 +28,7 @@ import { busynessOf, knownPeersOf, netStatusOf, nodeStatusOf, stateFor } from '.
 import { NodeSync } from './node-sync.ts';
 import { NodeTasks } from './node-tasks.ts';
 import { openNodeTools } from './node-tools.ts';
+import { authorLabel } from './peer-label.ts';
 import { assertNotRunning, claimRunning } from './running.ts';
 import type { RunningNode } from './running-node.ts';
 
@@ -133,7 +134,12 @@ export class Host implements AsyncDisposable {
     const node: RunningNode = { ...files, ...network, ...minds, dialing };
     const backend = this.#createBackend(node, tools);
     const server = this.#openServer(backend, network.mesh, { listen, vole });
-    const changes = new NodeChanges({ node, onEvent: (event) => this.#tell(event) });
+    const changes = new NodeChanges({
+      node,
+      tools,
+      onEvent: (event) => this.#tell(event),
+      onTrusted: (id) => backend.trusted(id),
+    });
     this.#parts = { ...node, backend, server, changes };
 
     await tasks.start();
@@ -143,6 +149,7 @@ export class Host implements AsyncDisposable {
     this.#port = await server.start();
     if (listen) this.#claim();
     files.trust.onChange((change) => changes.trustChanged(change));
+    changes.tellRenamed();
     dialing.refresh();
     if (watch !== undefined) this.#watch(watch);
     return { name: config.name, peerId: files.identity.id, port: this.#port, page: server.page };
@@ -158,6 +165,7 @@ export class Host implements AsyncDisposable {
     const parts = {
       dir: this.#dir,
       key: loadOrCreateNodeKey(loaded),
+      name: loaded.config.name,
       onAuditError: (error: SkeinError) => this.#log.error({ error: error.message }, 'audit failed'),
       onTrustError: (error: SkeinError) => this.#tell(problemEvent(null, 'authorized_peers', error.message)),
     };
@@ -175,10 +183,7 @@ export class Host implements AsyncDisposable {
         return searchAll(sync.search, ...(vole === undefined ? [] : [vole.search]))(query, options);
       },
       onWritten: (fact) => this.#running.vole?.factWritten(fact),
-      authorLabel: (id) => {
-        const record = trust.list().find(({ identity }) => identity.id === id);
-        return record === undefined ? undefined : { name: record.name, revoked: record.revoked };
-      },
+      authorLabel: authorLabel(trust),
     });
   }
 
@@ -206,6 +211,7 @@ export class Host implements AsyncDisposable {
       log: this.#log,
       tools,
       keptBack: new Set(memoryTools.map((tool) => tool.descriptor.name)),
+      toolTimeoutMs: () => this.#config.current.agent.toolTimeoutMs,
       stateFor: (peer: PeerId, calls: number) => stateFor(this.#running, peer, { calls }),
       onPeerState: () => this.#parts?.tasks.wake(),
       onMeshEvent: (event: MeshEvent) => this.#running.changes.meshEvent(event),
@@ -308,13 +314,17 @@ export class Host implements AsyncDisposable {
     );
   }
 
-  #createDialing({ trust }: NodeFiles, { mesh }: NodeNetwork, vole: VoleFeature | undefined): NodeDialing {
+  #createDialing({ trust }: NodeFiles, { mesh, authority }: NodeNetwork, vole: VoleFeature | undefined): NodeDialing {
     return new NodeDialing({
       mesh,
       net: () => this.#config.current.net,
       trust,
       vole,
-      onProblem: (url, problem) => this.#tell(problemEvent(null, url, problem)),
+      isBrief: this.#options.listen === false,
+      onProblem: (url, problem) => {
+        const id = authority.expectedAt(url);
+        this.#tell(problemEvent(id ?? null, (id && trust.get(id)?.name) ?? url, problem));
+      },
       signal: this.#closing.signal,
     });
   }
@@ -331,8 +341,11 @@ export class Host implements AsyncDisposable {
       tools,
       sessions,
       records: () => authority.records(),
+      addressOf: (id) => authority.addressOf(id),
+      openAddresses: () => authority.openAddresses(),
       mesh,
       now: systemClock.now,
+      toolTimeoutMs: () => this.#config.current.agent.toolTimeoutMs,
     });
   }
 

@@ -4,11 +4,12 @@ import { systemClock } from '@skein/mesh';
 import type { ChosenBrain } from './choose-brain.ts';
 import type { NodeConfig } from './config/load-config.ts';
 import type { NodeFiles } from './node-files.ts';
+import { authorLabel } from './peer-label.ts';
 
 export interface NodeAgentParts {
   readonly chosen: ChosenBrain | undefined;
   readonly config: NodeConfig;
-  readonly files: Pick<NodeFiles, 'sessions' | 'memory'>;
+  readonly files: Pick<NodeFiles, 'sessions' | 'memory' | 'trust'>;
   readonly tools: ToolSet;
   /** The connected peers. */
   readonly peers: () => readonly { readonly name: string; readonly hasBrain: boolean }[];
@@ -18,10 +19,11 @@ export interface NodeAgentParts {
 export function openNodeAgent(parts: NodeAgentParts, stack: AsyncDisposableStack): Agent | undefined {
   const { chosen, config, files, tools, peers } = parts;
   if (chosen === undefined) return undefined;
-  const { sessions, memory } = files;
+  const { sessions, memory, trust } = files;
   const { now } = systemClock;
   const options = agentOptionsOf(config);
-  return stack.use(new Agent({ brain: chosen.brain, tools, sessions, memory, peers, now, randomId: randomUUID, options }));
+  const known = { tools, sessions, memory, peers, authorLabel: authorLabel(trust) };
+  return stack.use(new Agent({ brain: chosen.brain, ...known, now, randomId: randomUUID, options }));
 }
 
 /** How the agent works, by the configuration. */

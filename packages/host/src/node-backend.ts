@@ -17,7 +17,6 @@ import type { Json, PeerId, TaskState } from '@skein/protocol';
 import type { HostEvent } from './events.ts';
 import type { PeerChat } from './features/peer-chat/peer-chat.ts';
 import type { Presence } from './features/presence.ts';
-import { CALL_TIMEOUT_MS } from './features/remote-tools.ts';
 import type { NodeTasks } from './node-tasks.ts';
 
 /** Messages of a past conversation that are shown. */
@@ -35,8 +34,14 @@ export interface NodeBackendParts {
   readonly sessions: SessionStore;
   /** Who is trusted with what: the trust file, refined by the configuration. */
   readonly records: () => readonly TrustRecord[];
+  /** The address of the configuration where a key is expected. */
+  readonly addressOf: (id: PeerId) => string | undefined;
+  /** Those of which it is not known whose they are: a peer that was never met may be at any. */
+  readonly openAddresses: () => readonly string[];
   readonly mesh: Mesh;
   readonly now: () => number;
+  /** The longest one tool call may take: `agent.toolTimeoutMs`. */
+  readonly toolTimeoutMs: () => number;
 }
 
 /** A node as the gateway and the commands see it. */
@@ -45,6 +50,8 @@ export class NodeBackend implements GatewayBackend {
   readonly #feed = new Feed<NodeEvent>();
   readonly #problems = new Map<PeerId, string>();
   readonly #lastSeenAtMs = new Map<PeerId, number>();
+  /** What is wrong at open addresses. */
+  readonly #unmet = new Map<string, string>();
   /** Those away that are dialled, as a dial that failed tells; the addresses in the config have no trust record of theirs. */
   readonly #dialed = new Set<PeerId>();
 
@@ -61,20 +68,34 @@ export class NodeBackend implements GatewayBackend {
       case 'peer-joined':
         this.#problems.delete(timed.id);
         this.#dialed.delete(timed.id);
+        // It may have been at any of them; what is still wrong is told again.
+        this.#unmet.clear();
         break;
       case 'peer-left':
         this.#problems.set(timed.id, timed.reason);
         this.#lastSeenAtMs.set(timed.id, timed.atMs);
         break;
       case 'peer-problem':
-        if (timed.id === null) break;
+        if (timed.id === null) {
+          // No more than there are in the configuration.
+          if (this.#parts.openAddresses().includes(timed.name)) this.#unmet.set(timed.name, timed.problem);
+          break;
+        }
         this.#problems.set(timed.id, timed.problem);
         if (this.#parts.mesh.peers.get(timed.id) === undefined) this.#dialed.add(timed.id);
+        break;
+      case 'config-reloaded':
+        this.#unmet.clear();
         break;
       default:
         break;
     }
     this.#feed.publish(timed);
+  }
+
+  /** A key is trusted, anew or otherwise than before: what `peers` showed of why it is away is over. */
+  trusted(id: PeerId): void {
+    this.#problems.delete(id);
   }
 
   status(): NodeStatus {
@@ -161,9 +182,8 @@ export class NodeBackend implements GatewayBackend {
   ): Promise<Json> {
     const named = this.#parts.tools.find(name);
     const emit = async (delta: string) => onDelta?.(delta);
-    // A remote call has its deadline already, and ends by it; a tool of this node may hang.
-    if (named.peer !== null) return named.tool.run(input, { signal, emit });
-    using scope = new Scope({ parent: signal, timeoutMs: CALL_TIMEOUT_MS, what: named.name });
+    const timeoutMs = this.#parts.toolTimeoutMs();
+    using scope = new Scope({ parent: signal, timeoutMs, what: named.name, setting: 'agent.toolTimeoutMs' });
     return await untilAborted(named.tool.run(input, { signal: scope.signal, emit }), scope.signal);
   }
 
@@ -178,13 +198,15 @@ export class NodeBackend implements GatewayBackend {
     const state = presence.stateOf(id);
     const vole = peer === undefined ? this.#parts.volePeers().find((one) => one.id === id) : undefined;
     if (vole !== undefined) return volePeerStatus(record, vole, { tools, nowMs: now() });
+    const address = record.url ?? this.#parts.addressOf(id);
+    const isKnown = address !== undefined || this.#dialed.has(id);
+    const open = isKnown ? [] : this.#parts.openAddresses();
     return {
       id,
       name: peer?.name ?? record.name,
-      state:
-        peer !== undefined ? 'connected' : record.url === undefined && !this.#dialed.has(id) ? 'disconnected' : 'connecting',
+      state: peer !== undefined ? 'connected' : isKnown || open.length > 0 ? 'connecting' : 'disconnected',
       trust: record.trust,
-      address: peer?.address ?? record.url ?? null,
+      address: peer?.address ?? address ?? null,
       latencyMs: peer?.latencyMs ?? null,
       lastSeenAtMs: peer === undefined ? (this.#lastSeenAtMs.get(id) ?? null) : Math.round(now() - peer.silentMs),
       tools,
@@ -193,8 +215,16 @@ export class NodeBackend implements GatewayBackend {
       notProtected: [],
       brain: state?.brain ?? null,
       load: state?.load ?? null,
-      problem: peer === undefined ? (this.#problems.get(id) ?? null) : null,
+      problem: peer === undefined ? (this.#problems.get(id) ?? this.#problemAmong(open)) : null,
     };
+  }
+
+  /** What may be wrong with one that was never met. */
+  #problemAmong(open: readonly string[]): string | null {
+    const url = open.find((one) => this.#unmet.has(one));
+    if (url === undefined) return null;
+    const others = open.length === 1 ? '' : `, one of ${open.length} addresses nobody was met at`;
+    return `never met; it may be at ${url}${others}: ${this.#unmet.get(url)}`;
   }
 }
 

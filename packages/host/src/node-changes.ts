@@ -1,4 +1,6 @@
+import type { ToolSet } from '@skein/agent';
 import { type MeshEvent, systemClock, type TrustChange } from '@skein/mesh';
+import { type PeerId, parsePeerId } from '@skein/protocol';
 import { type HostEvent, problemEvent } from './events.ts';
 import { agentOptionsOf } from './node-agent.ts';
 import type { RunningNode } from './running-node.ts';
@@ -9,13 +11,20 @@ const STRANGERS_TOLD_PER_MINUTE = 120;
 
 export interface NodeChangesParts {
   readonly node: RunningNode;
+  readonly tools: ToolSet;
   readonly onEvent: (event: HostEvent) => void;
+  /** A key is trusted, anew or otherwise than before: why it was sent away counts no more. */
+  readonly onTrusted: (id: PeerId) => void;
 }
 
 /** What follows when a peer comes or goes, and when trust or configuration changes: who is told, and in which order. */
 export class NodeChanges {
   readonly #node: RunningNode;
+  readonly #tools: ToolSet;
   readonly #onEvent: (event: HostEvent) => void;
+  readonly #onTrusted: (id: PeerId) => void;
+  /** Whose other name was told: no more than there are lines in the trust file. */
+  readonly #told = new Set<PeerId>();
   readonly #strangers = new Sparingly({
     maxPerMinute: STRANGERS_TOLD_PER_MINUTE,
     monotonicMs: systemClock.monotonicMs,
@@ -23,7 +32,9 @@ export class NodeChanges {
 
   constructor(parts: NodeChangesParts) {
     this.#node = parts.node;
+    this.#tools = parts.tools;
     this.#onEvent = parts.onEvent;
+    this.#onTrusted = parts.onTrusted;
     this.#node.authority.onPinned = () => this.#grantsChanged();
   }
 
@@ -37,6 +48,7 @@ export class NodeChanges {
         duties.joined(event.peer);
         sync.joined(event.peer);
         remote.joined(event.peer);
+        tasks.joined(event.peer.id);
         trusting.joined(event.peer);
         chat.joined(event.peer.id);
         break;
@@ -76,14 +88,32 @@ export class NodeChanges {
   }
 
   trustChanged({ type, id, record }: TrustChange): void {
-    const { mesh, audit, share, presence, dialing } = this.#node;
+    const { mesh, audit, share, presence, dialing, authority } = this.#node;
     this.#decideAnew();
+    this.#tools.relabel((peer) => authority.nameOf(parsePeerId(peer)));
+    this.tellRenamed();
     audit.append({ event: `trust-${type}`, peer: id, name: record.name });
     if (type === 'revoked' || type === 'removed') mesh.drop(id, 'its trust was taken back');
-    else share.announce();
+    else {
+      if (!record.revoked) this.#onTrusted(id);
+      share.announce();
+    }
     // What it may have think for it is part of what it is told.
     presence.changed();
     dialing.refresh();
+  }
+
+  /** Tells, once for each, of the keys that have another name here than in the trust file, where another has that one. */
+  tellRenamed(): void {
+    const { trust } = this.#node;
+    for (const id of this.#told) if (!trust.renamed.has(id)) this.#told.delete(id);
+    for (const [id, written] of trust.renamed) {
+      const name = trust.get(id)?.name;
+      if (name === undefined || this.#told.has(id)) continue;
+      this.#told.add(id);
+      const problem = `the trust file calls the key ${id} "${written}", as another key or this node is called: it is called "${name}" here`;
+      this.#onEvent(problemEvent(null, name, problem));
+    }
   }
 
   configChanged(): void {

@@ -1,8 +1,12 @@
-import type { Mesh, TrustStore } from '@skein/mesh';
+import { type Mesh, systemClock, type TrustStore } from '@skein/mesh';
 import { dialUrl } from './authority.ts';
 import type { NodeConfig } from './config/load-config.ts';
 import { Dialers } from './dialers.ts';
+import { DialectProbe } from './features/volenet/probe-dialect.ts';
 import type { VoleFeature } from './features/volenet/vole-feature.ts';
+
+const ONLY_RUNNING = 'it speaks VoleNet, which only a node that runs does: skein start';
+const AT_NEXT_START = 'it speaks VoleNet, which this node takes up at its next start';
 
 export interface NodeDialingParts {
   readonly mesh: Mesh;
@@ -11,6 +15,8 @@ export interface NodeDialingParts {
   readonly trust: TrustStore;
   /** Undefined for a node of a single command, and one that met no OpenVole node when it started: those speak our own protocol alone. */
   readonly vole: VoleFeature | undefined;
+  /** It lives for one command. */
+  readonly isBrief: boolean;
   readonly onProblem: (url: string, problem: string) => void;
   /** Ends all dialling. */
   readonly signal: AbortSignal;
@@ -20,26 +26,35 @@ export interface NodeDialingParts {
 export class NodeDialing {
   readonly #parts: NodeDialingParts;
   readonly #dialers: Dialers;
+  /** Of a node that speaks our own protocol alone: so that it says why it does not meet an OpenVole node. */
+  readonly #probe: DialectProbe;
 
   constructor(parts: NodeDialingParts) {
     this.#parts = parts;
     this.#dialers = new Dialers({ mesh: parts.mesh, signal: parts.signal });
+    this.#probe = new DialectProbe({
+      clock: systemClock,
+      random: Math.random,
+      onKnown: () => this.refresh(),
+      onProblem: (url, { message }) => parts.onProblem(url, message),
+    });
+    parts.signal.addEventListener('abort', () => this.#probe.close(), { once: true });
   }
 
   /** Dials the addresses of the configuration and of the trust file as they are now, and no others any more. */
   refresh(): void {
-    const { vole, onProblem } = this.#parts;
+    const { vole, isBrief, onProblem } = this.#parts;
     const targets = this.#targets();
+    const urls = new Set(targets.map(({ url }) => url));
+    this.#probe.keep(urls);
     const spoken = targets.map(({ url, dialect }) => ({
       url,
-      dialect: vole === undefined ? 'skein' : vole.spoken(url, dialect),
+      dialect: vole !== undefined ? vole.spoken(url, dialect) : dialect === 'auto' ? this.#probe.dialectOf(url) : dialect,
     }));
     const speaking = (wanted: 'skein' | 'volenet') => spoken.flatMap(({ url, dialect }) => (dialect === wanted ? [url] : []));
-    for (const { url, dialect } of vole === undefined ? targets : []) {
-      if (dialect === 'volenet') onProblem(url, 'it speaks VoleNet, which this node takes up at its next start');
-    }
     this.#dialers.set(speaking('skein'));
-    vole?.setPeers(speaking('volenet'), new Set(targets.map(({ url }) => url)));
+    if (vole !== undefined) vole.setPeers(speaking('volenet'), urls);
+    else for (const url of speaking('volenet')) onProblem(url, isBrief ? ONLY_RUNNING : AT_NEXT_START);
   }
 
   #targets() {

@@ -4,16 +4,20 @@ import { type Peer, systemClock } from '@skein/mesh';
 import type { PeerId, SkeinError } from '@skein/protocol';
 import type { Logger } from 'pino';
 import type { NodeConfig } from './config/load-config.ts';
-import type { HostEvent } from './events.ts';
+import { type HostEvent, problemEvent } from './events.ts';
 import { electionSettingOf } from './features/election-setting.ts';
 import { Leadership } from './features/leadership.ts';
+import type { LeadershipStatus } from './features/leadership-status.ts';
 import { Schedules } from './features/schedules.ts';
+import { unknownLeader } from './features/unknown-leader.ts';
 import type { NodeFiles } from './node-files.ts';
 import type { NodeNetwork } from './node-network.ts';
 import type { NodeTasks } from './node-tasks.ts';
 import { Sparingly } from './sparingly.ts';
 
 const REFUSALS_PER_MINUTE = 60;
+/** Peers change what they say of voters as often as they like. */
+const ADVICES_PER_MINUTE = 10;
 
 export interface NodeDutiesParts {
   readonly config: NodeConfig;
@@ -32,8 +36,10 @@ export class NodeDuties implements AsyncDisposable {
   readonly #leadership: Leadership;
   readonly #schedules: Schedules;
   readonly #refusals = new Sparingly({ maxPerMinute: REFUSALS_PER_MINUTE, monotonicMs: systemClock.monotonicMs });
+  readonly #advices = new Sparingly({ maxPerMinute: ADVICES_PER_MINUTE, monotonicMs: systemClock.monotonicMs });
   /** The leader and the term that were told last. */
   #told = '';
+  #advised: string | null = null;
   #started = false;
 
   /** @throws SkeinError `invalid` when `net.leader` is the name of several keys. */
@@ -74,7 +80,10 @@ export class NodeDuties implements AsyncDisposable {
   async start(): Promise<void> {
     this.#leadership.start();
     this.#started = true;
-    this.#leadership.onChange(({ leader, term }) => {
+    this.#advise(this.#leadership.status());
+    this.#leadership.onChange((status) => {
+      this.#advise(status);
+      const { leader, term } = status;
       const now = JSON.stringify([leader, term]);
       if (now === this.#told) return;
       this.#told = now;
@@ -107,8 +116,9 @@ export class NodeDuties implements AsyncDisposable {
   /** Null for a node that takes no part: one of a single command, or without a network. */
   leader(): LeaderStatus | null {
     if (!this.#started) return null;
-    const { mode, leader, isMe, term, voters, bestEffort, note } = this.#leadership.status();
-    return { mode, leader, isMe, term, voters: voters.map(({ id, name }) => ({ id, name })), bestEffort, note };
+    const { mode, leader, isMe, term, voters, bestEffort, ...told } = this.#leadership.status();
+    const { note, fix } = this.#unknownLeader() ?? told;
+    return { mode, leader, isMe, term, voters: voters.map(({ id, name }) => ({ id, name })), bestEffort, note, fix };
   }
 
   schedules(): readonly ScheduleStatus[] {
@@ -122,6 +132,23 @@ export class NodeDuties implements AsyncDisposable {
     }));
   }
 
+  /** Tells people what to do for a leader, once each time that is something else. */
+  #advise({ note, fix }: LeadershipStatus): void {
+    if (fix === this.#advised) return;
+    this.#advised = fix;
+    if (fix === null || this.#advices.admit() === undefined) return;
+    this.#parts.log.warn({ note, fix }, 'the voters do not agree');
+    this.#parts.onEvent(problemEvent(null, 'net.leader', `the voters do not agree (skein net status says how): ${fix}`));
+  }
+
+  #unknownLeader(): { readonly note: string; readonly fix: string } | undefined {
+    const { config, network } = this.#parts;
+    const { leader } = config.net;
+    const records = network.authority.records();
+    const advice = unknownLeader({ name: config.name, leader, records });
+    return advice === undefined ? undefined : { note: advice.text, fix: advice.fix };
+  }
+
   #lastRun({ dueMs, owner }: { readonly dueMs: number; readonly owner: PeerId }) {
     const { files, network } = this.#parts;
     const isMe = owner === files.identity.id;
@@ -131,9 +158,10 @@ export class NodeDuties implements AsyncDisposable {
 
   #setting() {
     const { config, files, network } = this.#parts;
-    const { leader, voter } = config.net;
+    const { leader, voter, peers } = config.net;
     const records = network.authority.records();
-    return electionSettingOf({ self: files.identity.id, name: config.name, leader, voter, records });
+    const dials = peers.length > 0;
+    return electionSettingOf({ self: files.identity.id, name: config.name, leader, voter, dials, records });
   }
 
   #nameOf(id: PeerId): string {

@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import {
+  adoptTasks,
   MemoryStore,
   memoryMigrations,
   OperationLog,
@@ -10,7 +11,7 @@ import {
   taskMigrations,
 } from '@skein/agent';
 import { type Database, openDatabase } from '@skein/engine';
-import { AuditLog, CheckpointFile, type KeyFile, RevocationLists, systemClock, TrustStore } from '@skein/mesh';
+import { AuditLog, CheckpointFile, type KeyFile, RevocationLists, shownHistory, systemClock, TrustStore } from '@skein/mesh';
 import {
   type AuditCheckpoint,
   type Identity,
@@ -37,6 +38,8 @@ export interface NodeFiles {
   readonly identity: Identity;
   /** The rotations that led to this key, for peers that know it by a former one. */
   readonly rotations: readonly string[];
+  /** The statements of roots that peers are shown with them. */
+  readonly roots: readonly string[];
   readonly formerIds: readonly PeerId[];
   readonly revocationLists: RevocationLists;
   /** The checkpoints of peers' audit logs that are kept for them. */
@@ -58,6 +61,8 @@ export interface NodeFilesParts {
   readonly dir: DataDir;
   /** This node's key, read or made. */
   readonly key: KeyFile;
+  /** What this node is called: no peer is called the same here. */
+  readonly name: string;
   /** Told, while the node runs, when the audit cannot be written. */
   readonly onAuditError: (error: SkeinError) => void;
   /** Told, while the node runs, when the trust file was changed into something that does not read. */
@@ -71,6 +76,7 @@ export interface NodeFilesParts {
 export async function openNodeFiles(parts: NodeFilesParts, stack: AsyncDisposableStack): Promise<NodeFiles> {
   const { dir } = parts;
   const { identity, rotations } = parts.key;
+  const { roots } = shownHistory(parts.key);
   const formerIds = rotations.map((rotation) => readRotation(rotation).from.id);
   const auditWitnesses = new CheckpointFile({ path: dir.auditWitnesses });
   auditWitnesses.start();
@@ -87,7 +93,15 @@ export async function openNodeFiles(parts: NodeFilesParts, stack: AsyncDisposabl
   const revocationLists = new RevocationLists({ directory: dir.revocations, now: systemClock.now });
   revocationLists.start();
   const isListed = (id: PeerId) => revocationLists.isListed(id);
-  const trust = stack.use(new TrustStore({ path: dir.authorizedPeers, isListed, onError: parts.onTrustError }));
+  const trust = stack.use(
+    new TrustStore({
+      path: dir.authorizedPeers,
+      ownName: parts.name,
+      ownIds: [identity.id, ...formerIds],
+      isListed,
+      onError: parts.onTrustError,
+    }),
+  );
   await trust.start();
   const database = stack.use(
     openDatabase({
@@ -102,8 +116,8 @@ export async function openNodeFiles(parts: NodeFilesParts, stack: AsyncDisposabl
   const sessionLog = log('sessions');
   const sessions = new SessionStore({ database, now, log: sessionLog });
   const memory = new MemoryStore({ database, now, randomId: randomUUID, log: memoryLog });
-  await Promise.all([memory.adopt(), sessions.adopt()]);
-  const signed = { identity, rotations, formerIds, revocationLists, heldCheckpoints, auditWitnesses };
+  await Promise.all([memory.adopt(), sessions.adopt(), adoptTasks(database, { from: formerIds, to: identity.id })]);
+  const signed = { identity, rotations, roots, formerIds, revocationLists, heldCheckpoints, auditWitnesses };
   return { ...signed, audit, trust, database, sessions, sessionLog, memory, memoryLog };
 }
 

@@ -6,14 +6,15 @@ import type { Logger } from 'pino';
 import { Authority } from './authority.ts';
 import type { NodeConfig } from './config/load-config.ts';
 import type { DataDir } from './data-dir.ts';
-import type { HostEvent } from './events.ts';
+import { type HostEvent, problemEvent } from './events.ts';
 import { KnownTools } from './features/known-tools.ts';
 import { Presence } from './features/presence.ts';
 import { RemoteTools } from './features/remote-tools.ts';
 import { ShareTools } from './features/share-tools.ts';
-import { openTrustFeatures, type TrustFeatures, tellRotation } from './features/trust-features.ts';
+import { openTrustFeatures, type TrustFeatures, tellShownKey } from './features/trust-features.ts';
 import { MemoryWatermark, watermarkBytes } from './memory-watermark.ts';
 import type { NodeFiles } from './node-files.ts';
+import { peerLabel } from './peer-label.ts';
 import { Sparingly } from './sparingly.ts';
 
 /** Requests of one peer being worked on at once. */
@@ -42,6 +43,8 @@ export interface NodeNetworkParts {
   readonly tools: ToolSet;
   /** Names of local tools that are for this node's own agent alone. */
   readonly keptBack: ReadonlySet<string>;
+  /** The longest one call of a tool may take: `agent.toolTimeoutMs`. */
+  readonly toolTimeoutMs: () => number;
   /** What this node says of itself to a peer. */
   readonly stateFor: (peer: PeerId, calls: number) => NodeState;
   /** A peer said something new of itself. */
@@ -75,7 +78,9 @@ export function openNodeNetwork(parts: NodeNetworkParts, stack: AsyncDisposableS
     router,
     mesh,
     maySee: (peer, tool) => authority.decide(peer, 'tools', tool).allowed,
+    nameOf: (peer) => peerLabel(files.trust.list(), peer),
     monotonicMs: systemClock.monotonicMs,
+    toolTimeoutMs: parts.toolTimeoutMs,
     onEvent,
     onServed: (call) => audit.append({ event: 'tool-served', ...call }),
     onRunning: () => presence.changed(),
@@ -113,10 +118,14 @@ function createAuthority({ dir, files, net, log, onEvent }: NodeNetworkParts): A
     invites: new Invites({ directory: dir.invites, now: systemClock.now }),
     known: new KnownNodes({ path: dir.knownNodes }),
     net,
-    onRotation: (rotation, name) => tellRotation(rotation, { name, audit, onEvent }),
-    onPaired: (record) => {
-      audit.append({ event: 'paired', peer: record.identity.id, name: record.name });
-      log.info({ peer: record.identity.id, name: record.name, trust: record.trust }, 'peer joined by invitation');
+    onRotation: (shown, name) => tellShownKey(shown, { name, audit, onEvent }),
+    onPaired: (record, calledItself) => {
+      const { id } = record.identity;
+      const isTaken = record.name !== calledItself;
+      const reason = isTaken ? `it calls itself ${calledItself}, which is another's name here` : undefined;
+      audit.append({ event: 'paired', peer: id, name: record.name, ...(reason === undefined ? {} : { reason }) });
+      if (reason !== undefined) onEvent(problemEvent(null, record.name, `${reason}: it is called ${record.name}`));
+      log.info({ peer: id, name: record.name, trust: record.trust }, 'peer joined by invitation');
     },
   });
 }
@@ -131,6 +140,7 @@ function createMesh({ files, name, net, log, onMeshEvent }: NodeNetworkParts, au
     identity: files.identity,
     name,
     rotations: files.rotations,
+    roots: files.roots,
     boot: randomBytes(16).toString('hex'),
     gatekeeper: authority,
     transports: [createWebTransport()],

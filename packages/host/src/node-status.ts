@@ -20,8 +20,9 @@ export function nodeStatusOf(
 }
 
 /** What its network does together, as its people see it. */
-export function netStatusOf({ tasks, duties }: RunningNode): NetStatus {
-  return { load: tasks.load(), leader: duties.leader(), schedules: duties.schedules() };
+export function netStatusOf({ config, tasks, duties }: RunningNode): NetStatus {
+  const { needRestart } = config;
+  return { load: tasks.load(), leader: duties.leader(), schedules: duties.schedules(), needRestart };
 }
 
 /** What a node says of itself to a peer: its brain only to one that may use it. */
@@ -35,6 +36,7 @@ export function stateFor(
     load: tasks.load(),
     calls,
     brain: mayThink ? chosen.brain.name.slice(0, 120) : null,
+    ...(mayThink ? { places: tasks.placesFor(peer) } : {}),
     role: config.current.net.role,
   };
 }

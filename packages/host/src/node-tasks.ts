@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import {
   type Agent,
+  adoptTasks,
+  checkRequestText,
   LocalExecutor,
   Scope,
   type TaskInfo,
@@ -30,6 +32,7 @@ import { mayUseFor, ServedTasks } from './features/delegation/served-tasks.ts';
 import { TaskRegister } from './features/delegation/task-register.ts';
 import { ToldTasks } from './features/delegation/told-tasks.ts';
 import type { OwnTurn } from './features/volenet/vole-turns.ts';
+import { machineClock } from './machine-clock.ts';
 import type { NodeFiles } from './node-files.ts';
 import type { NodeNetwork } from './node-network.ts';
 
@@ -84,7 +87,8 @@ export class NodeTasks implements AsyncDisposable {
     const self = files.identity.id;
     this.#self = self;
     const nameOf = (id: PeerId) => files.trust.get(id)?.name;
-    this.#journal = new TaskJournal({ self, database: files.database, sessions: files.sessions, now: systemClock.now });
+    const { database, sessions } = files;
+    this.#journal = new TaskJournal({ self, database, sessions, now: systemClock.now, machine: machineClock() });
     this.#register = new TaskRegister({ self, journal: this.#journal, nameOf });
     const mayUse = mayUseFor({
       self,
@@ -101,8 +105,8 @@ export class NodeTasks implements AsyncDisposable {
       nameOf,
       presence,
       load: () => this.#runner.load(),
-      monotonicMs: systemClock.monotonicMs,
-      now: systemClock.now,
+      forwardedTo: (peer) => this.#runner.forwardedTo(peer),
+      clock: systemClock,
       onRoom: (inMs) => void systemClock.after(inMs, () => this.#runner.wake()),
     });
     this.#runner = new TaskRunner({
@@ -129,13 +133,15 @@ export class NodeTasks implements AsyncDisposable {
       hasBrain: agent !== undefined,
       net,
       runner: this.#runner,
-      hasRoomElsewhere: () => this.#placement.hasRoomElsewhere(),
+      roomElsewhere: (sender) => this.#placement.roomElsewhere(sender),
     });
     this.#served = new ServedTasks({
       self,
       router,
       runner: this.#runner,
       journal: this.#journal,
+      formerOf: (peer) => files.trust.formerOf(peer),
+      adopt: (keys) => adoptTasks(database, { ...keys, endedOnly: true }),
       admit: (sender) => this.#admission.admit(sender),
     });
   }
@@ -153,6 +159,11 @@ export class NodeTasks implements AsyncDisposable {
     return this.#runner.load();
   }
 
+  /** How many tasks of a peer may be here at once, those counted that are. */
+  placesFor(peer: PeerId): number {
+    return this.#admission.placesFor(peer);
+  }
+
   /** A peer came or said something new of itself: a task that waits may have somebody to do it now. */
   wake(): void {
     this.#runner.wake();
@@ -160,11 +171,19 @@ export class NodeTasks implements AsyncDisposable {
     this.#changed = Promise.withResolvers();
   }
 
+  joined(peer: PeerId): void {
+    this.#ending(this.#served.joined(peer));
+  }
+
   left(peer: PeerId): void {
-    this.#served.left(peer).catch((error: unknown) => {
+    this.#ending(this.#served.left(peer));
+    this.wake();
+  }
+
+  #ending(ended: Promise<void>): void {
+    ended.catch((error: unknown) => {
       this.#parts.log.error({ error: SkeinError.from(error).message }, 'tasks of a peer that left still run');
     });
-    this.wake();
   }
 
   /** Accepts work; resolves once it is on the disk. One of the same id is the same work. @throws SkeinError `busy`, `invalid`. */
@@ -177,7 +196,8 @@ export class NodeTasks implements AsyncDisposable {
     const { config } = this.#parts;
     using _place = this.#admission.admit(this.#self);
     const { id, text, session, priority, interactive = false, source } = work;
-    return this.#runner.submit({
+    // Awaited here: the place is held until the task is among those that wait.
+    return await this.#runner.submit({
       origin: self,
       id,
       attempt: 1,
@@ -203,8 +223,8 @@ export class NodeTasks implements AsyncDisposable {
       ref = await this.#accept(request, signal);
     } catch (thrown) {
       if (signal.aborted) throw thrown;
-      const { code, message } = SkeinError.from(thrown);
-      yield { type: 'error', code, message };
+      const { code, message, retryAfterMs } = SkeinError.from(thrown);
+      yield { type: 'error', code, message, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
       return;
     }
     yield* this.#told.tell(ref, { signal });
@@ -258,6 +278,7 @@ export class NodeTasks implements AsyncDisposable {
     { id = randomUUID(), text, sessionId, interactive, priority = 'normal' }: Parameters<GatewayBackend['ask']>[0],
     signal: AbortSignal,
   ): Promise<TaskRef> {
+    checkRequestText(text);
     this.#admission.admit(this.#self)[Symbol.dispose]();
     await this.#untilWilling(signal);
     const { task, duplicate } = await this.#submit({ id, text, session: sessionId, priority, interactive });

@@ -1,9 +1,10 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import {
   completePlugin,
   createLocalTools,
+  endLeftCommands,
   isPluginName,
   loadToolPlugins,
   type PluginConfig,
@@ -53,7 +54,11 @@ export async function openNodeTools(parts: NodeToolSetParts, started: AsyncDispo
     onRefused: ({ file, problem }) => log.warn({ file, problem }, 'plug-in was refused the network'),
   };
   for (const file of await overlookedPlugins(dir)) log.warn({ file }, 'not loaded: a plug-in is one .ts or .mjs file');
-  const fixed = [...(await loadNodeTools({ loaded, dir, plugins }, started)), ...parts.more];
+  const noFolder = toolFolderProblem(loaded);
+  if (noFolder !== undefined) log.warn({ folder: config.tools.root, problem: noFolder }, 'tools have no folder');
+  const [own, left] = await Promise.all([loadNodeTools({ loaded, dir, plugins }, started), endLeftCommands(dir.root)]);
+  if (left > 0) log.warn({ processes: left }, 'ended what commands of an earlier run left behind');
+  const fixed = [...own, ...parts.more];
   const tools = new ToolSet({ local: fixed, ownName: config.name, routing: () => net().routing, loadOf });
   const offer = () => {
     try {
@@ -96,7 +101,7 @@ export async function loadNodeTools(parts: NodeToolsParts, started: AsyncDisposa
   const { loaded, dir } = parts;
   const { config, env } = loaded;
   const hidden = ownFiles(config, dir, loaded);
-  const local = createLocalTools({ config: config.tools, hidden });
+  const local = createLocalTools({ config: config.tools, hidden, owner: dir.root });
   const plugins = await loadToolPlugins(pluginEntries(config, dir), {
     ...parts.plugins,
     taken: local.map((tool) => tool.descriptor.name),
@@ -104,6 +109,25 @@ export async function loadNodeTools(parts: NodeToolsParts, started: AsyncDisposa
     environment: env,
   });
   return [...local, ...started.use(plugins).tools];
+}
+
+/** The tools that work in `tools.root`. */
+const FILING_TOOLS = ['shell_exec', 'read_file', 'write_file', 'list_files'];
+
+/** What is wrong with the folder that tools work in, by the key of the file it stands in; undefined when nothing is. */
+export function toolFolderProblem({ config: { tools }, vole }: Pick<LoadedConfig, 'config' | 'vole'>): string | undefined {
+  const { enabled, root } = tools;
+  if (!FILING_TOOLS.some((name) => enabled.includes(name)) || isFolder(root)) return undefined;
+  const key = vole === undefined ? 'tools.root' : `allow.filesystem in ${VOLE_CONFIG_FILE}`;
+  return `the folder that tools work in (${key}) is not there, so they fail: make ${root}, or name another`;
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
+  } catch {
+    return false; // Something in front of it is no folder, or not for this user.
+  }
 }
 
 /** Files in the folder of plug-ins that look like some and are not loaded: by their whole path. */

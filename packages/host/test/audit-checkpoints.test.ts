@@ -58,7 +58,7 @@ test('a node whose audit log was cut on its disk is told so by the peer that kep
   const lines = linesOf(node);
   expect(await auditCheck(node)).toMatchObject({ state: 'ok', text: expect.stringContaining('as 1 of its peers keep it') });
   // The attacker has the whole disk and the key: the last records go, and all that is remembered here says so.
-  forgeDisk(node, lines.slice(0, 2));
+  forgeDisk(node, lines.slice(0, 1));
   const kept = readFileSync(witness.file('held_checkpoints'), 'utf8');
   const told = witness.event('peer-joined');
   await node.start();

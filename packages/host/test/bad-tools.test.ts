@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import type { ConfigInput } from '../src/config/schema.ts';
 import { Nodes, startPair } from './nodes.ts';
 
 /** Tools as badly written as a plug-in may be. */
@@ -38,8 +39,9 @@ export const never_stops = bad('never_stops', (_input, { emit }) => {
 export const fine = bad('fine', () => 'fine');
 `;
 
-function startBadPair(nodes: Nodes) {
+function startBadPair(nodes: Nodes, limits: { readonly worker?: ConfigInput; readonly boss?: ConfigInput } = {}) {
   return startPair(nodes, {
+    ...limits,
     prepare: (worker) => {
       mkdirSync(worker.file('tools'));
       writeFileSync(worker.file('tools', 'bad.ts'), BAD_TOOLS);
@@ -104,3 +106,39 @@ test.each(['hangs', 'never_stops'])(
     expect(await boss.call('worker/fine', {})).toBe('fine');
   },
 );
+
+const SHORT = { agent: { toolTimeoutMs: 1_000 } };
+
+test('a tool of one’s own that hangs ends after agent.toolTimeoutMs, and the error names it', async () => {
+  await using nodes = new Nodes();
+  const { worker } = await startBadPair(nodes, { worker: SHORT });
+  await expect(worker.call('hangs', {})).rejects.toMatchObject({
+    code: 'deadline-exceeded',
+    message: 'hangs took longer than 1000 ms (agent.toolTimeoutMs)',
+  });
+  expect(await worker.call('fine', {})).toBe('fine');
+});
+
+test.each(['hangs', 'never_stops'])(
+  'a tool of another node that %s ends after the time its own node gives it',
+  async (name) => {
+    await using nodes = new Nodes();
+    const { worker, boss } = await startBadPair(nodes, { worker: SHORT });
+    const served = worker.event('tool-served', ({ tool }) => tool === name);
+    await expect(boss.call(`worker/${name}`, {})).rejects.toMatchObject({
+      code: 'deadline-exceeded',
+      message: expect.stringContaining('1000 ms it may take here (agent.toolTimeoutMs)'),
+    });
+    // Over there it has ended as well.
+    expect(await served).toMatchObject({ ok: false });
+  },
+);
+
+test('a tool of another node that hangs ends after agent.toolTimeoutMs of its caller, where that is shorter', async () => {
+  await using nodes = new Nodes();
+  const { boss } = await startBadPair(nodes, { boss: SHORT });
+  await expect(boss.call('worker/hangs', {})).rejects.toMatchObject({
+    code: 'deadline-exceeded',
+    message: 'worker/hangs took longer than 1000 ms (agent.toolTimeoutMs)',
+  });
+});

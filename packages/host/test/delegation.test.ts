@@ -46,6 +46,29 @@ test('a node without a brain streams the answer of a peer that lets it use its o
   expect(central.host.backend.tasks()[0]).toMatchObject({ state: 'done', origin: { name: 'thin' }, owner: null });
 });
 
+test('a tool of the node that thinks is told as that node’s, with the time it took', async () => {
+  await using nodes = new Nodes();
+  const script = [{ toolCalls: [{ name: 'shell_exec', input: { argv: ['sleep', '0.3'] } }] }, { text: 'Rested.' }];
+  await using llm = await startLlmServer({ script });
+  const tools = { shell: { allow: ['sleep *'] } };
+  const central = nodes.make('central', { brain: model(llm), tools, net: { share: { tools: true } } });
+  const thin = nodes.make('thin', brainless);
+  central.trusts([thin, { trust: 'tool', allowBrain: true }]);
+  await nodes.start(central);
+  await connect(nodes, thin, central);
+  const events = await thin.ask('rest a while');
+  const told = events.filter(({ type }) => type === 'tool-call' || type === 'tool-result');
+  const ran = { name: 'shell_exec', peer: 'central' };
+  expect(told).toMatchObject([ran, { ...ran, ok: true, ms: expect.any(Number) }]);
+  const answer = answerOf(events);
+  expect(answer).toMatchObject({ type: 'answer', toolCalls: [{ ...ran, ok: true }] });
+  const times = [told[1], ...(answer?.type === 'answer' ? answer.toolCalls : [])].map(
+    (one) => one !== undefined && 'ms' in one && one.ms,
+  );
+  expect(times).toEqual([expect.any(Number), times[0]]);
+  expect(times[0]).toBeGreaterThanOrEqual(300);
+});
+
 test('a peer that was not granted the brain is told so, soon and with what to do', async () => {
   await using nodes = new Nodes();
   const central = nodes.make('central');

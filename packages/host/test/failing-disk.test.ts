@@ -8,6 +8,7 @@ import {
   DiskModel,
   diskShimMissing,
   diskShimVariables,
+  measured,
   readDiskImage,
   readDiskRecord,
   seeded,
@@ -65,6 +66,7 @@ describe.skipIf(missing !== null)(
       }
       expect(outcomes.filter(({ refused }) => refused.length > 0).length).toBeGreaterThan(trials / 4);
       expect(await lostByCuts(image, record)).toEqual([]);
+      measured('disk', { counts: error === 'ENOSPC' ? { fullDiskWrites: trials } : { failedWrites: trials } });
     });
 
     /** What a power cut right after each life takes: what a failed sync did not write, no later one does. */

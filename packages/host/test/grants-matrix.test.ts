@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { type Mesh, type Peer, Router, type TrustOptions } from '@skein/mesh';
 import * as protocol from '@skein/protocol';
 import { type Grant, type Method, SkeinError, toolsList } from '@skein/protocol';
+import { measured } from '@skein/testing';
 import { expect, test } from 'vitest';
 import { bareMesh } from './bare-mesh.ts';
 import { METHOD_GRANTS, modelAllows, type PeerEntry, type Sharing, type Standing } from './grants-model.ts';
@@ -150,6 +151,7 @@ test('a node answers each method to each kind of peer as the table says, whateve
     for (const [place, one] of all.entries()) await check(node, meshes[place], { ...one, share });
     await node.host[Symbol.asyncDispose]();
   }
+  measured('permissions', { counts: { cellsOfTheMatrix: sharings.length * all.length * Object.keys(METHOD_GRANTS).length } });
 });
 
 function entryOf({ host, entry, name }: Case & { readonly host: TestHost }) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Tool, ToolSet } from '@skein/agent';
 import { formatTrustLine, Invites, KnownNodes, parseTrustLine, Router, TrustStore } from '@skein/mesh';
 import { createIdentity, formatKeyLine, GRANTS, type Identity, type PeerId, SkeinError } from '@skein/protocol';
-import { TestNetwork } from '@skein/testing';
+import { measured, TestNetwork } from '@skein/testing';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Authority } from '../src/authority.ts';
@@ -129,6 +129,7 @@ test('100,000 random configurations decide as the reference model does, for ever
   });
   await fc.assert(property, { numRuns: BATCHES, endOnFailure: true });
   expect(decided).toBeGreaterThanOrEqual(100_000);
+  measured('permissions', { counts: { configurations: decided } });
 });
 
 const OPEN = { trust: 'tool', revoked: false, allowTools: undefined, denyTools: [] } as const;
@@ -147,11 +148,13 @@ function openSharing(authority: Authority, self: PeerId, network: TestNetwork) {
     self,
     tools,
     keptBack: new Set(),
+    toolTimeoutMs: () => 120_000,
     router: new Router(),
     mesh: node.mesh,
     maySee: (peer, tool) => authority.decide(peer, 'tools', tool).allowed,
     onEvent: () => {},
     onServed: () => {},
+    nameOf: (peer) => peer,
     monotonicMs: () => 0,
   });
   return { share, ran };
@@ -218,4 +221,5 @@ test('10,000 random chains: a call on behalf of others does only what its caller
   await fc.assert(property, { numRuns: 100, endOnFailure: true });
   expect(allowedCalls).toBeGreaterThan(500);
   expect(deniedByChain).toBeGreaterThan(500);
+  measured('permissions', { counts: { chains: 10_000 } });
 });

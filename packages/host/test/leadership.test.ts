@@ -118,6 +118,9 @@ test('quorum: what a guest claims, votes, renews and asks over a session has no 
     if (peer === undefined) throw new Error('no session');
     const view = await peer.call(leaderState, claimOf(guest.id, 2 ** 40));
     expect(view.term).toBe(term);
+    // Nor by a list of its own, whatever that names.
+    const rival = { ...claimOf(guest.id, term), voters: 'a'.repeat(64), list: [guest.id, victim.id] };
+    expect(await peer.call(leaderState, rival)).toMatchObject({ term, leader: view.leader });
     const { voters } = view;
     for (const pre of [true, false]) {
       expect(await peer.call(leaderVote, { term: term + 1, pre, voters })).toMatchObject({ granted: false, term });

@@ -1,4 +1,4 @@
-import { ChaosProxy } from '@skein/testing';
+import { ChaosProxy, measured, p99, sized, sizedTimeout } from '@skein/testing';
 import { describe, expect, test } from 'vitest';
 import { type FaultNode, FaultNodes, startFaultPair } from './faults/fault-node.ts';
 import { Cable, canMakeNamespaces } from './faults/namespaces.ts';
@@ -7,6 +7,8 @@ const MIB = 1024 * 1024;
 const ECHO = { tool: 'worker/echo', bodyBytes: 600, timeoutMs: 5_000 };
 /** What a call may end with while its peer is away; anything else would be a fault of our own. */
 const AWAY = ['unavailable', 'deadline-exceeded', 'busy', 'not-found'];
+/** Which ends of a cable send into nothing. */
+const CUTS = [['a', 'b'], ['a'], ['b']] as const;
 /** A dead peer is found within this. */
 const NOTICED_MS = 15_000;
 
@@ -49,11 +51,23 @@ describe.concurrent('two nodes in processes of their own', { timeout: 90_000 }, 
     expect(Object.keys(result.failures).filter((code) => !AWAY.includes(code))).toEqual([]);
     const back = await boss.event('peer-joined', { sinceMs: frozenAtMs, name: 'worker' });
     expect(back.atMs).toBeGreaterThan(frozenAtMs);
+    const offered = (result.answered + Object.values(result.failures).reduce((sum, count) => sum + count, 0)) * load.bodyBytes;
+    measured('slow-peer', {
+      counts: { offeredMiB: offered / MIB },
+      peaks: { growthMiB: (peak - before) / MIB, letGoMs: goneAfterMs },
+    });
   });
 
   test.skipIf(!canMakeNamespaces())(
     'cut off on a real network, one way or both, notice within 15 s, end every call in time, and are back within 10 s (needs root and `ip netns`: apt-get install -y iproute2)',
-    () => Promise.all([partition(0, ['a', 'b']), partition(1, ['a']), partition(2, ['b'])]),
+    { timeout: sizedTimeout({ ci: 90_000, full: 1_800_000 }) },
+    async () => {
+      const pairs = Array.from({ length: sized({ ci: 3, full: 36 }) }, (_, at) => at);
+      // They wait more than they work.
+      for (let first = 0; first < pairs.length; first += 9) {
+        await Promise.all(pairs.slice(first, first + 9).map((at) => partition(at, CUTS[at % 3] ?? [])));
+      }
+    },
   );
 
   test('notice within 15 s that a line swallows what goes to one, to the other or to both, and are back when it heals', async () => {
@@ -115,10 +129,13 @@ describe.concurrent('two nodes in processes of their own', { timeout: 90_000 }, 
     expect((await line.boss.load({ ...ECHO, inFlight: 4, durationMs: 500 })).failures).toEqual({});
   });
 
-  test('a peer that is killed is seen to leave at once, its calls end at once, and it is back after its restart', async () => {
+  test('a peer that is killed is seen to leave at once, its calls end at once, and it is back after its restart', {
+    timeout: sizedTimeout({ ci: 90_000, full: 1_800_000 }),
+  }, async () => {
     await using nodes = new FaultNodes();
     const { worker, boss } = await startFaultPair(nodes);
-    for (let round = 0; round < 3; round += 1) {
+    const recoveriesMs: number[] = [];
+    for (let round = 0; round < sized({ ci: 3, full: 150 }); round += 1) {
       const hung = boss.load({ tool: 'worker/hang', inFlight: 20, durationMs: 1, bodyBytes: 1, timeoutMs: 60_000 });
       await boss.stats();
       const killedAtMs = Date.now();
@@ -132,8 +149,10 @@ describe.concurrent('two nodes in processes of their own', { timeout: 90_000 }, 
       await worker.start();
       await boss.event('peer-joined', { sinceMs: restartedAtMs, name: 'worker' });
       await toolsBack(boss);
+      recoveriesMs.push(Date.now() - restartedAtMs);
       expect((await boss.load({ ...ECHO, inFlight: 4, durationMs: 100 })).failures).toEqual({});
     }
+    measured('kills', { counts: { kills: recoveriesMs.length }, peaks: { recoveryP99Ms: p99(recoveriesMs) } });
   });
 
   test.each([
@@ -141,6 +160,7 @@ describe.concurrent('two nodes in processes of their own', { timeout: 90_000 }, 
     ['taken out of the file', undefined],
   ])(
     'a key that is %s in the middle of its calls gets nothing more within 2 s, and does not come back',
+    { repeats: sized({ ci: 0, full: 9 }) },
     async (_name, options) => {
       await using nodes = new FaultNodes();
       const { worker, boss } = await startFaultPair(nodes);
@@ -152,6 +172,11 @@ describe.concurrent('two nodes in processes of their own', { timeout: 90_000 }, 
       const result = await calls;
       for (const { atMs } of left) expect(atMs - revokedAtMs).toBeLessThan(2_000);
       expect(result.lastAnsweredAtMs - revokedAtMs).toBeLessThan(2_000);
+      const closedMs = Math.max(...left.map(({ atMs }) => atMs - revokedAtMs));
+      measured('revocation', {
+        counts: { revocations: 1 },
+        peaks: { closedMs, lastAnswerMs: result.lastAnsweredAtMs - revokedAtMs },
+      });
       const refused = await boss.event('peer-problem', { sinceMs: left[0]?.atMs ?? 0 });
       expect(refused.event).toMatchObject({ problem: expect.stringMatching(/trust|revoked/) });
       expect(boss.count('peer-joined', revokedAtMs)).toBe(0);
@@ -179,6 +204,7 @@ async function partition(number: number, cut: readonly ('a' | 'b')[]): Promise<v
   const during = boss.load({ ...calls, durationMs: 13_000, everyMs: 100 });
   const left = await Promise.all([boss, worker].map((node) => node.event('peer-left', { sinceMs: cutAtMs })));
   for (const { atMs } of left) expect(atMs - cutAtMs, `cut from ${cut}`).toBeLessThanOrEqual(NOTICED_MS);
+  const noticedMs = Math.max(...left.map(({ atMs }) => atMs - cutAtMs));
   const result = await during;
   expect(Object.keys(result.failures).filter((code) => !AWAY.includes(code))).toEqual([]);
   expect(result.worstFailureMs).toBeLessThan(calls.timeoutMs + 500);
@@ -191,6 +217,7 @@ async function partition(number: number, cut: readonly ('a' | 'b')[]): Promise<v
   expect((await boss.load({ ...calls, durationMs: 300 })).failures).toEqual({});
   const connected = (await worker.stats()).peers.filter(({ state }) => state === 'connected');
   expect(connected.map(({ name }) => name)).toEqual(['boss']);
+  measured('partitions', { counts: { betweenTwo: 1 }, peaks: { noticedMs, healedMs: back.atMs - mendedAtMs } });
 }
 
 interface Line extends AsyncDisposable {

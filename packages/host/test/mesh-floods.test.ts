@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { createIdentity, formatIdentity, formatKeyLine } from '@skein/protocol';
+import { measured } from '@skein/testing';
 import { expect, test } from 'vitest';
 import { type FaultNode, FaultNodes } from './faults/fault-node.ts';
 import type { CallerRequest, CallerResult } from './faults/messages.ts';
@@ -26,6 +27,9 @@ test('300 strangers that flood a node with junk leave its peers answered', { tim
   expect(result.p99Ms).toBeLessThan(500);
   expect(perSecond, 'frames of junk a second').toBeGreaterThan(5_000);
   expect(stats.peakRssBytes - before).toBeLessThan(128 * MIB);
+  const unansweredPercent = (100 * failed) / (result.answered + failed);
+  const growthMiB = (stats.peakRssBytes - before) / MIB;
+  measured('flood', { peaks: { junkPerSecond: perSecond, unansweredPercent, growthMiB, p99Ms: result.p99Ms } });
 });
 
 test('one peer that calls without measure is told to wait, and nine others hardly notice', { timeout: 60_000 }, async () => {

@@ -1,6 +1,6 @@
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { mountSmallDisk, smallDiskMissing, startLlmServer } from '@skein/testing';
+import { measured, mountSmallDisk, smallDiskMissing, startLlmServer } from '@skein/testing';
 import { expect, test } from 'vitest';
 import { Nodes, startPair } from './nodes.ts';
 
@@ -58,6 +58,7 @@ test('ten tools that run for half a minute leave the event loop, calls and the l
   delay.disable();
   // Both nodes and the test share this loop, maybe on a busy machine; a tool that blocked would show as 30 seconds.
   expect(delay.percentile(99) / 1e6).toBeLessThan(500);
+  measured('loop-lag', { counts: { tools: slow.length }, peaks: { loopLagP99Ms: delay.percentile(99) / 1e6 } });
   expect(worker.host.backend.peers().find(({ name }) => name === 'boss')?.state).toBe('connected');
   expect(boss.host.backend.peers().find(({ name }) => name === 'worker')?.state).toBe('connected');
   stop.abort();

@@ -10,6 +10,7 @@ import {
   cutMoments,
   diskShimMissing,
   diskShimVariables,
+  measured,
   readDiskImage,
   readDiskRecord,
   seeded,
@@ -66,6 +67,7 @@ describe.skipIf(missing !== null)(
       }
       // Cuts that come before the first promise prove little.
       expect(promises).toBeGreaterThan(LIVES * CUTS * 20);
+      measured('power-cuts', { counts: { cuts: LIVES * CUTS, promisesKept: promises } });
     });
 
     test('has the key that it showed, at every moment of making one and of its rotation', () => {
@@ -82,6 +84,7 @@ describe.skipIf(missing !== null)(
         // Whatever there is now, a node can begin or go on with it.
         loadOrCreateKeyFile(keyPathIn(root));
       }
+      measured('power-cuts', { counts: { cuts: cuts.length } });
     });
 
     /** One life on the disk as it lies in a folder; what it did to it. */

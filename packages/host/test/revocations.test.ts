@@ -9,6 +9,7 @@ import {
   toolsList,
   trustRevocations,
 } from '@skein/protocol';
+import { measured, sized } from '@skein/testing';
 import { expect, test } from 'vitest';
 import { dataDir } from '../src/data-dir.ts';
 import { revokePeer, trustPeer } from '../src/operations/trust-peer.ts';
@@ -32,7 +33,9 @@ async function startNet(nodes: Nodes, office: Partial<TrustOptions> = REVOKER) {
   return { node, office: head, thief };
 }
 
-test('a revocation that is shared ends the session with every peer that made its issuer a revoker, within two seconds', async () => {
+test('a revocation that is shared ends the session with every peer that made its issuer a revoker, within two seconds', {
+  repeats: sized({ ci: 0, full: 9 }),
+}, async () => {
   await using nodes = new Nodes();
   const { node, office, thief } = await startNet(nodes);
   trustPeer(dirOf(office), thief.keyLine, { trust: 'tool' });
@@ -49,11 +52,13 @@ test('a revocation that is shared ends the session with every peer that made its
   const atMs = performance.now();
   await revokePeer(dirOf(office), 'thief', { share: true });
   await left;
-  expect(performance.now() - atMs).toBeLessThan(2_000);
+  const closedMs = performance.now() - atMs;
+  expect(closedMs).toBeLessThan(2_000);
   expect(trustText(node)).toMatch(/ thief trust=tool,revoked$/m);
   await expect(session.call(toolsList, {})).rejects.toMatchObject({ code: 'unavailable' });
   await expect(mesh.dial(node.url, { signal: never })).rejects.toMatchObject({ code: 'denied' });
   expect(await audited(node, 'revocations-applied')).toMatchObject({ name: 'office', count: 1 });
+  measured('revocation', { counts: { revocations: 1 }, peaks: { closedMs } });
 });
 
 test('a revocation is pulled when the two meet, and holds after a restart without its issuer', async () => {

@@ -7,15 +7,16 @@ import { join } from 'node:path';
 import type { OperationLog } from '@skein/agent';
 import { type Connection, WebSocketAcceptor } from '@skein/mesh';
 import { createIdentity, formatIdentity } from '@skein/protocol';
+import { measured, sized, sizedTimeout } from '@skein/testing';
 import { expect, test } from 'vitest';
 import type { SyncReport, SyncSettings } from './faults/sync-process.ts';
 import { openStores, SyncNetwork, until } from './sync-nodes.ts';
 
 const FACTS = 3_000;
-const KILLS = 4;
+const KILLS = sized({ ci: 4, full: 40 });
 
 test('a node killed again and again in the middle loses nothing it has said was written, and is in step in the end', {
-  timeout: 120_000,
+  timeout: sizedTimeout({ ci: 120_000, full: 900_000 }),
 }, async () => {
   const directory = mkdtempSync(join(tmpdir(), 'skein-sync-'));
   const path = join(directory, 'skein.db');
@@ -34,6 +35,7 @@ test('a node killed again and again in the middle loses nothing it has said was 
     const wanted = ((run + 1) * FACTS) / (KILLS + 2);
     await until(() => child.operations >= wanted && child.wrote > 20, `run ${run}`, 40_000);
     await child.kill();
+    measured('kills', { counts: { kills: 1 } });
   }
   const last = start({ ...settings, run: KILLS }, written);
   await until(() => last.wrote > 20, 'the last run', 40_000);

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { TaskSummary } from '@skein/gateway';
-import { type LlmServer, type LlmTurn, startLlmServer } from '@skein/testing';
+import { type LlmServer, type LlmTurn, measured, sized, sizedTimeout, startLlmServer } from '@skein/testing';
 import { describe, expect, test } from 'vitest';
 import { type SkeinNode, SkeinNodes, until } from './faults/skein-node.ts';
 
@@ -83,14 +83,25 @@ async function untilActed({ llm, origin }: Pair): Promise<void> {
   await until('the step is with the origin', steps);
 }
 
-describe.concurrent('a delegated task, and a process of it that dies', { timeout: 110_000 }, () => {
-  test('the worker dies while it thinks: the task waits for it, goes on from its steps, and acted once', async () => {
+/** What the tests that kill do, over and over. */
+const KILLING = { repeats: sized({ ci: 0, full: 39 }) };
+
+/** Kills these nodes at once. */
+async function kill(...nodes: readonly SkeinNode[]): Promise<void> {
+  await Promise.all(nodes.map((node) => node.kill()));
+  measured('kills', { counts: { kills: nodes.length } });
+}
+
+describe.concurrent('a delegated task, and a process of it that dies', {
+  timeout: sizedTimeout({ ci: 110_000, full: 600_000 }),
+}, () => {
+  test('the worker dies while it thinks: the task waits for it, goes on from its steps, and acted once', KILLING, async () => {
     const stuck = { now: true };
     await using pair = await startPair(stuck);
     const { origin, worker } = pair;
     const asked = pair.origin.ask('act');
     await untilActed(pair);
-    await worker.kill();
+    await kill(worker);
     await untilState(origin, 'queued');
     stuck.now = false;
     await worker.start();
@@ -99,13 +110,13 @@ describe.concurrent('a delegated task, and a process of it that dies', { timeout
     expect(pair.effects()).toBe(1);
   });
 
-  test('the worker dies while a tool runs that must never be repeated: at once unknown, and so it stays', async () => {
+  test('the worker dies while a tool runs that must never be repeated: at once unknown, and so it stays', KILLING, async () => {
     await using pair = await startPair({ now: false });
     const { origin, worker } = pair;
     const asked = pair.origin.ask('act slowly');
     await until('the tool has begun', () => pair.effects() === 1);
     const killedAtMs = performance.now();
-    await worker.kill();
+    await kill(worker);
     expect(await asked).toMatchObject({ type: 'error', message: expect.stringContaining('nobody knows whether') });
     expect(performance.now() - killedAtMs).toBeLessThan(3_000);
     await worker.start();
@@ -118,13 +129,13 @@ describe.concurrent('a delegated task, and a process of it that dies', { timeout
     expect(pair.effects()).toBe(1);
   });
 
-  test('the origin dies: the worker stops, and the task goes on where it was when the origin is back', async () => {
+  test('the origin dies: the worker stops, and the task goes on where it was when the origin is back', KILLING, async () => {
     const stuck = { now: true };
     await using pair = await startPair(stuck);
     const { origin, worker } = pair;
     const aside = askAside(pair, 'act');
     await untilActed(pair);
-    await origin.kill();
+    await kill(origin);
     await aside;
     await untilState(worker, 'canceled');
     stuck.now = false;
@@ -134,13 +145,13 @@ describe.concurrent('a delegated task, and a process of it that dies', { timeout
     expect(pair.effects()).toBe(1);
   });
 
-  test('both die; the task waits on the origin’s disk for the worker, and goes out when that is back', async () => {
+  test('both die; the task waits on the origin’s disk for the worker, and goes out when that is back', KILLING, async () => {
     const stuck = { now: true };
     await using pair = await startPair(stuck);
     const { origin, worker } = pair;
     const aside = askAside(pair, 'act');
     await untilActed(pair);
-    await Promise.all([origin.kill(), worker.kill()]);
+    await kill(origin, worker);
     await aside;
     stuck.now = false;
     await origin.start();

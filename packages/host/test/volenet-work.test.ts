@@ -123,7 +123,7 @@ test('a task that an OpenVole node had when this node was killed ends as unknown
   rmSync(node.file(), { recursive: true });
   renameSync(disk, node.file());
   rmSync(node.file('running.json'), { force: true });
-  // After a kill nothing is heard for as long as its marks reach ahead, 10 s at most: not what this is about.
+  // Where runs of the system have no name, nothing is heard after a kill for up to 10 s: not what this is about.
   rmSync(node.file('volenet', 'vole-replay.json'), { force: true });
   const again = nodes.restart(node, {
     brain: { provider: 'none' },
@@ -236,7 +236,8 @@ test('an OpenVole node that answers no search is named, and the next search does
   expect(await found(net.node, 'attic')).toMatchObject({ unanswered: [{ peer: 'vole' }] });
   const startedMs = performance.now();
   expect(await found(net.node, 'attic')).toMatchObject({ unanswered: [{ peer: 'vole' }] });
-  expect(performance.now() - startedMs).toBeLessThan(1_000);
+  // A search that waits for it takes five.
+  expect(performance.now() - startedMs).toBeLessThan(4_500);
   expect(net.vole.received.items.filter(({ type }) => type === 'memory:search')).toHaveLength(1);
 });
 

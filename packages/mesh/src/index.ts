@@ -4,7 +4,7 @@ export { type AuditComparison, AuditLog, type AuditLogParts, type AuditRecord } 
 export * from './backoff.ts';
 export * from './clock.ts';
 export * from './dialer.ts';
-export { describeElection } from './election/describe.ts';
+export { adviseElection, describeElection } from './election/describe.ts';
 export * from './election/election.ts';
 export { next as nextElection } from './election/next.ts';
 export * from './feed.ts';
@@ -25,13 +25,15 @@ export { createWebTransport, type WebTransportParts } from './transport/web.ts';
 export { createWebSocketTransport, offersSkein, WebSocketAcceptor } from './transport/websocket.ts';
 export { CheckpointFile, type CheckpointFileParts } from './trust/checkpoint-file.ts';
 export { ensureDirectory, readOwnFile, writeFileAtomic } from './trust/files.ts';
-export { type FollowedRotation, followRotations } from './trust/follow-rotations.ts';
+export { type FollowedRotation, followRotations, type ShownRoot } from './trust/follow-rotations.ts';
 export { type Decision, decide, LEVEL_GRANTS, matchesGlob, type Refinement, refine, restrict } from './trust/grants.ts';
 export {
   changePassphrase,
+  checkPassphrase,
   createIdentityFile,
   isKeyFileEncrypted,
   type KeyFile,
+  keyIdsOf,
   loadIdentity,
   loadKeyFile,
   loadOrCreateIdentity,
@@ -48,8 +50,10 @@ export {
   type InvitesParts,
   type Redemption,
 } from './trust/invites.ts';
+export { currentRoot, shownHistory } from './trust/key-history.ts';
 export { KnownNodes, type KnownNodesParts } from './trust/known-nodes.ts';
 export { RevocationLists, type RevocationListsParts } from './trust/revocation-lists.ts';
+export { bindRoot, createRootFile, rotateByRoot } from './trust/root-file.ts';
 export type { TrustChange } from './trust/trust-changes.ts';
 export {
   formatTrustLine,

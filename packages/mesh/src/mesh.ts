@@ -52,6 +52,12 @@ export interface Gatekeeper {
    * have no session of their own to lose. Absent, none may.
    */
   mayBeSuccessor?(id: PeerId): boolean;
+  /** What a key is called here; absent or undefined, what it calls itself. */
+  nameOf?(id: PeerId): string | undefined;
+  /** The root a key is known to have; absent, none has. */
+  rootOf?(id: PeerId): PublicIdentity | undefined;
+  /** Such a key did not prove it: what its hello shows is told. */
+  notSuccessor?(peer: PublicIdentity, hello: Hello): void;
 }
 
 export interface MeshParts {
@@ -59,6 +65,8 @@ export interface MeshParts {
   readonly name: string;
   /** The rotations that led to this key, for peers that know it by a former one. */
   readonly rotations?: readonly string[];
+  /** The statements of roots that go with them. */
+  readonly roots?: readonly string[];
   /** 16 random bytes in hex that name this run of the process. */
   readonly boot: string;
   readonly gatekeeper: Gatekeeper;
@@ -155,9 +163,12 @@ export class Mesh {
     },
   ): Promise<Peer> {
     const { clock, gatekeeper } = this.#parts;
+    const expected = options.expected ?? gatekeeper.expectedAt(url);
     const handshake = new InitiatorHandshake({
       ...this.#handshakeParts((peer, hello) => gatekeeper.admitAnswer(peer, hello, url)),
-      expected: options.expected ?? gatekeeper.expectedAt(url),
+      expected,
+      expectedRoot: expected === undefined ? undefined : gatekeeper.rootOf?.(expected),
+      onNotSuccessor: (peer, hello) => gatekeeper.notSuccessor?.(peer, hello),
       ...(options.invite === undefined
         ? { mayBeSuccessor: (id: PeerId) => gatekeeper.mayBeSuccessor?.(id) === true }
         : { invite: options.invite }),
@@ -247,18 +258,22 @@ export class Mesh {
   }
 
   #handshakeParts(admit: HandshakeParts['admit']): HandshakeParts {
-    const { identity, name, boot, clock, rotations = [] } = this.#parts;
-    const shown = rotations.length === 0 ? {} : { rotations: [...rotations] };
+    const { identity, name, boot, clock, rotations = [], roots = [] } = this.#parts;
+    const shown = {
+      ...(rotations.length === 0 ? {} : { rotations: [...rotations] }),
+      ...(roots.length === 0 ? {} : { roots: [...roots] }),
+    };
     return { identity, staticKey: this.#staticKey, hello: { name, boot, features: [], ...shown }, clock, admit };
   }
 
   #peerOf(connection: Connection, established: Established): Peer {
-    const { identity, name, clock, router, limits, onInternalError } = this.#parts;
+    const { identity, name, gatekeeper, clock, router, limits, onInternalError } = this.#parts;
     return new Peer({
       connection,
       established,
       identity,
       name,
+      nameOf: (id) => gatekeeper.nameOf?.(id),
       clock,
       router,
       limits,

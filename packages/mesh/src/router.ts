@@ -15,8 +15,17 @@ export type Handler<Params, Result, Part> = (params: Params, context: CallContex
 /** Wraps every handler; the first given is the outermost. It may refuse by throwing, never change who the caller is. */
 export type Interceptor = (next: Handler<unknown, unknown, unknown>, method: Method) => Handler<unknown, unknown, unknown>;
 
+/** The longest a call of a method may take here, whatever time its caller gives it. */
+export interface CallLimit {
+  /** Asked for with every call. */
+  readonly timeoutMs: () => number;
+  /** What says so, for the error of one that took longer: the configuration's key. */
+  readonly setting: string;
+}
+
 export interface Route {
   readonly method: Method;
+  readonly limit: CallLimit | undefined;
   readonly handle: Handler<unknown, unknown, unknown>;
 }
 
@@ -30,7 +39,7 @@ export class Router {
   }
 
   /** @throws SkeinError `conflict` when the method has a handler already. */
-  serve<P, R, T>(method: Method<P, R, T>, handler: Handler<P, R, T>): void {
+  serve<P, R, T>(method: Method<P, R, T>, handler: Handler<P, R, T>, options: { readonly limit?: CallLimit } = {}): void {
     if (this.#routes.has(method.name)) {
       throw new SkeinError(`The method ${method.name} is served already`, { code: 'conflict' });
     }
@@ -38,7 +47,7 @@ export class Router {
     const row = method as unknown as Method;
     let handle = handler as unknown as Handler<unknown, unknown, unknown>;
     for (const interceptor of this.#interceptors.toReversed()) handle = interceptor(handle, row);
-    this.#routes.set(method.name, { method: row, handle });
+    this.#routes.set(method.name, { method: row, limit: options.limit, handle });
   }
 
   /** @throws SkeinError `not-found` naming the method. */

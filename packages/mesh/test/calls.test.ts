@@ -1,5 +1,5 @@
 import { BODY_BYTES_MAX, CREDIT_BYTES, SkeinError } from '@skein/protocol';
-import { meddleWith, rejection, TestNetwork, turns } from '@skein/testing';
+import { meddleWith, rejection, TestNetwork, turns, VirtualClock } from '@skein/testing';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import type { CallContext } from '../src/index.ts';
@@ -120,6 +120,56 @@ test('a call ends at its deadline on both sides', async () => {
   const peer = await alice.dial(bob);
   expect((await rejection(peer.call(echo, { text: '' }, { timeoutMs: 30 }))).code).toBe('deadline-exceeded');
   await ended.promise;
+});
+
+test('what its sender gives no time for ends after a minute all the same', async () => {
+  const clock = new VirtualClock();
+  await using network = new TestNetwork(clock);
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  const started = Promise.withResolvers<CallContext>();
+  bob.router.serve(echo, (_params, context) => {
+    started.resolve(context);
+    return new Promise(() => {});
+  });
+  const peer = await alice.dial(bob);
+  peer.publish(echo, { text: '' });
+  const { signal } = await started.promise;
+  await clock.advance(59_000);
+  expect(signal.aborted).toBe(false);
+  await clock.advance(1_000);
+  expect(SkeinError.from(signal.reason)).toMatchObject({
+    code: 'deadline-exceeded',
+    message: 'test.echo took longer than 60000 ms, and its caller gave it no time',
+  });
+  expect(peer.isOpen).toBe(true);
+});
+
+test('a call may take no longer than its callee gives it, whatever time its caller does', async () => {
+  const clock = new VirtualClock();
+  await using network = new TestNetwork(clock);
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  const signals: AbortSignal[] = [];
+  bob.router.serve(
+    echo,
+    (_params, { signal }) => {
+      signals.push(signal);
+      return new Promise(() => {});
+    },
+    { limit: { timeoutMs: () => 2_000, setting: 'some.setting' } },
+  );
+  const peer = await alice.dial(bob);
+  const long = rejection(peer.call(echo, { text: '' }, { timeoutMs: 600_000 }));
+  const short = rejection(peer.call(echo, { text: '' }, { timeoutMs: 1_000 }));
+  await turns(20);
+  await clock.advance(1_000);
+  expect((await short).message).not.toContain('some.setting');
+  expect(signals.map(({ aborted }) => aborted)).toEqual([false, true]);
+  await clock.advance(1_000);
+  expect(await long).toMatchObject({
+    code: 'deadline-exceeded',
+    message: 'test.echo took longer than the 2000 ms it may take here (some.setting)',
+  });
+  expect(signals.map(({ aborted }) => aborted)).toEqual([true, true]);
 });
 
 test('an error keeps its code and words; one that is the peer’s own fault keeps its words to itself', async () => {

@@ -3,6 +3,7 @@ import {
   type ElectionEffect,
   type ElectionEvent,
   type ElectionRecord,
+  type ElectionSetting,
   type ElectionState,
   electionSetting,
   leaseUntilMs,
@@ -28,6 +29,8 @@ export interface SimulationOptions {
   readonly drift?: number;
   /** Chance of a message to be lost, to come twice, and to take long. */
   readonly loss?: number;
+  /** Majorities of the lists of voters have none in common: a term then is one of a list, and not of all. */
+  readonly listsApart?: boolean;
 }
 
 export interface SimulatedNode {
@@ -37,6 +40,8 @@ export interface SimulatedNode {
   record: ElectionRecord | undefined;
   /** In real time; nothing runs in it before. */
   pausedUntilMs: number;
+  /** The voters it names, by their places; undefined for all. */
+  named: readonly number[] | undefined;
   /** The session it has with each peer. */
   readonly sessions: Map<PeerId, number>;
   wakeToken: number;
@@ -58,13 +63,15 @@ export class ElectionSimulation {
   #order = 0;
   #session = 0;
   readonly #mode: Exclude<ElectionMode, 'forced'>;
+  readonly #listsApart: boolean;
   loss: number;
   readonly #cuts = new Set<string>();
   readonly #due: { readonly atMs: number; readonly order: number; readonly run: () => void }[] = [];
 
-  constructor({ seed, nodes, mode, drift = 0.1, loss = 0.03 }: SimulationOptions) {
+  constructor({ seed, nodes, mode, drift = 0.1, loss = 0.03, listsApart = false }: SimulationOptions) {
     this.random = seeded(seed);
     this.#mode = mode;
+    this.#listsApart = listsApart;
     this.loss = loss;
     this.nodes = peerIds(nodes).map((id) => ({
       id,
@@ -73,6 +80,7 @@ export class ElectionSimulation {
       state: undefined,
       record: undefined,
       pausedUntilMs: 0,
+      named: undefined,
       sessions: new Map(),
       wakeToken: 0,
       backlog: [],
@@ -131,12 +139,15 @@ export class ElectionSimulation {
   }
 
   start(node: SimulatedNode): void {
-    const { id } = node;
-    const all = this.nodes?.map((other) => other.id) ?? [];
-    const setting = electionSetting({ self: id, mode: this.#mode, voters: all, members: all.filter((other) => other !== id) });
-    node.state = createElection(setting, node.record, this.#local(node));
+    node.state = createElection(this.#setting(node), node.record, this.#local(node));
     node.pausedUntilMs = 0;
     this.take(node, { type: 'wake' });
+  }
+
+  /** Its trust file was changed: it names these voters, by their places. */
+  name(node: SimulatedNode, voters: readonly number[]): void {
+    node.named = voters;
+    this.take(node, { type: 'setting', setting: this.#setting(node) });
   }
 
   /** Ends a process. `silent`: its sockets do not close, as when its machine loses power. */
@@ -216,6 +227,12 @@ export class ElectionSimulation {
     for (const effect of effects) this.#do(node, effect);
   }
 
+  #setting(node: SimulatedNode): ElectionSetting {
+    const all = this.nodes.map(({ id }) => id);
+    const voters = all.filter((_, place) => node.named?.includes(place) ?? true);
+    return electionSetting({ self: node.id, mode: this.#mode, voters, members: all.filter((other) => other !== node.id) });
+  }
+
   #do(node: SimulatedNode, effect: ElectionEffect): void {
     switch (effect.type) {
       case 'persist':
@@ -239,7 +256,8 @@ export class ElectionSimulation {
       }
       case 'leading': {
         const known = this.leadersByTerm.get(effect.term);
-        if (this.#mode === 'quorum' && known !== undefined) throw new Error(`two leaders in term ${effect.term}`);
+        if (this.#mode === 'quorum' && !this.#listsApart && known !== undefined)
+          throw new Error(`two leaders in term ${effect.term}`);
         this.leadersByTerm.set(effect.term, node.id);
         return;
       }

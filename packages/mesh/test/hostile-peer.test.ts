@@ -9,7 +9,7 @@ import {
   toolsChanged,
   toolsList,
 } from '@skein/protocol';
-import { rejection, TestNetwork, type TestNode, turns } from '@skein/testing';
+import { measured, rejection, sized, sizedTimeout, TestNetwork, type TestNode, turns } from '@skein/testing';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
 import type { Transport } from '../src/index.ts';
@@ -19,6 +19,7 @@ import { Timed } from './timed.ts';
 
 const MIB = 1024 * 1024;
 const TYPES = Object.values(MESSAGE_TYPE);
+const RANDOM_MESSAGES = sized({ ci: 20_000, full: 9_500_000 });
 
 /** Takes many wrong things, so that there is much to say about them. */
 const numbers = defineMethod({
@@ -135,11 +136,12 @@ test('every type of message with every kind of body: no crash, no stall over 50 
   expect(bob.internalErrors).toEqual([]);
   expect(bestMs.size).toBe(TYPES.length * BODIES.length);
   expect([...bestMs].filter(([, ms]) => ms > 50)).toEqual([]);
+  measured('fuzz', { counts: { frames: 3 * bestMs.size }, peaks: { stallMs: Math.max(...bestMs.values()) } });
   expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false);
 });
 
-test('20,000 messages put together at random: each request is answered or ends the session, and memory stays', {
-  timeout: 120_000,
+test(`${RANDOM_MESSAGES} messages put together at random: each request is answered or ends the session, and memory stays`, {
+  timeout: sizedTimeout({ ci: 120_000, full: 7_200_000 }),
 }, async () => {
   await using network = new TestNetwork();
   const [bob, alice] = [network.add('bob'), network.add('alice')];
@@ -150,11 +152,11 @@ test('20,000 messages put together at random: each request is answered or ends t
   const small = BODIES.filter((body) => body.length < 1_000);
   let sent = 0;
   let sessions = 0;
-  while (sent < 20_000) {
+  while (sent < RANDOM_MESSAGES) {
     const rogue = await dialAsRogue(bob.mesh);
     sessions += 1;
     const asked: number[] = [];
-    while (rogue.link.isOpen && sent < 20_000) {
+    while (rogue.link.isOpen && sent < RANDOM_MESSAGES) {
       const type = pick(random, TYPES);
       const call = type === MESSAGE_TYPE.request ? sent + 1 : Math.floor(random() * 2 ** 53);
       rogue.say(type, compose(random, small), { call, priority: pick(random, ['control', 'interactive', 'bulk'] as const) });
@@ -165,11 +167,14 @@ test('20,000 messages put together at random: each request is answered or ends t
     await turns(2);
     if (rogue.link.isOpen) await Promise.all(asked.map((call) => rogue.answer(call)));
     rogue.link.close('the round is over');
+    bob.forget();
   }
   expect(await friend.call(echo, { text: 'x' })).toEqual({ text: 'x' });
   expect(bob.internalErrors).toEqual([]);
   expect(sessions).toBeGreaterThan(100);
-  expect(process.memoryUsage().rss - before).toBeLessThan(256 * MIB);
+  const growth = process.memoryUsage().rss - before;
+  expect(growth).toBeLessThan(256 * MIB);
+  measured('fuzz', { counts: { frames: sent, sessions }, peaks: { growthMiB: growth / MIB } });
 });
 
 test('junk where a body must be a number or a reason ends the session and nothing else', async () => {

@@ -1,5 +1,5 @@
 import { CipherState, createIdentity, type Established, publicIdentity } from '@skein/protocol';
-import { meddleWith, rejection, TestNetwork, turns } from '@skein/testing';
+import { measured, meddleWith, rejection, sized, sizedTimeout, TestNetwork, turns } from '@skein/testing';
 import { expect, test } from 'vitest';
 import { createPipe, systemClock } from '../src/index.ts';
 import { Link } from '../src/peer/link.ts';
@@ -7,6 +7,7 @@ import { echo } from './methods.ts';
 
 /** Records of a dialler's side from which on the session is established: init, finish. */
 const SESSION_BEGINS = 2;
+const REPLAY_ROUNDS = sized({ ci: 500, full: 5_000 });
 
 test('nothing that crosses the pipe is readable', async () => {
   await using network = new TestNetwork();
@@ -55,6 +56,7 @@ test('every bit of a record counts: each single flip ends the session before any
     flips += 1;
   }
   expect(flips).toBeGreaterThan(1_500);
+  measured('tampering', { counts: { flips } });
 });
 
 test.each([
@@ -85,7 +87,9 @@ test.each([
   expect(seen.filter((text) => text === 'second')).toEqual([]);
 });
 
-test('what one session recorded is worth nothing to another: 1,000 replays, no effect', async () => {
+test(`what one session recorded is worth nothing to another: ${2 * REPLAY_ROUNDS} replays, no effect`, {
+  timeout: sizedTimeout({ ci: 30_000, full: 900_000 }),
+}, async () => {
   await using network = new TestNetwork();
   const recorded: Buffer[] = [];
   let replay = false;
@@ -106,11 +110,12 @@ test('what one session recorded is worth nothing to another: 1,000 replays, no e
   await (await alice.dial(bob)).call(echo, { text: 'pay' });
   expect(effects).toBe(1);
   replay = true;
-  for (let round = 0; round < 500; round += 1) {
+  for (let round = 0; round < REPLAY_ROUNDS; round += 1) {
     await rejection(alice.dial(bob));
     await rejection(alice.dial(carol));
   }
   expect(effects).toBe(1);
+  measured('replay', { counts: { replays: 2 * REPLAY_ROUNDS } });
 });
 
 test('a message of an hour ago or from ten seconds ahead is refused, inside a good session too', async () => {

@@ -73,7 +73,8 @@ test('a peer that is let go gets nothing more, is told why, and calls in flight 
   const sinceMs = performance.now();
   pair.bob.mesh.drop(pair.alice.identity.id, 'it was revoked');
   expect(await call).toMatchObject({ code: 'unavailable', message: expect.stringContaining('it was revoked') });
-  expect(performance.now() - sinceMs).toBeLessThan(1_000);
+  // Its own deadline would be a minute.
+  expect(performance.now() - sinceMs).toBeLessThan(10_000);
 });
 
 test('a body as large as a message may have crosses, both ways', async () => {

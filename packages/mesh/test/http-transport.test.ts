@@ -6,6 +6,9 @@ import { describe, expect, test } from 'vitest';
 import { type Connection, createHttpTransport } from '../src/index.ts';
 import { startWebPlace, type WebPlace } from './web-place.ts';
 
+/** Half a second where nothing else runs; to wait until silence says the same takes fifteen. */
+const SOON_MS = 7_000;
+
 const NEVER = new AbortController().signal;
 
 describe('through a proxy that reads everything to its end', () => {
@@ -90,7 +93,7 @@ test('an end that pauses, or that nobody has attached to, takes in no more than 
 });
 
 describe('a dialler that goes', () => {
-  test('without a word is gone within a second of its waiting request, with whatever it had under way', async () => {
+  test('without a word is gone soon after its waiting request, with whatever it had under way', async () => {
     await using place = await startWebPlace();
     const { id, far } = await openByHand(place);
     const watch = watchConnection(far);
@@ -100,7 +103,7 @@ describe('a dialler that goes', () => {
     const sinceMs = performance.now();
     poll.destroy();
     expect(await watch.closed).toBe('the connection broke');
-    expect(performance.now() - sinceMs).toBeLessThan(1_000);
+    expect(performance.now() - sinceMs).toBeLessThan(SOON_MS);
   });
 
   test.each(['after', 'before'] as const)(
@@ -128,7 +131,7 @@ describe('a dialler that goes', () => {
         opened.far.send(Buffer.from('on its way'));
       }
       expect(await watch.closed).toBe('the connection broke');
-      expect(performance.now() - sinceMs).toBeLessThan(1_000);
+      expect(performance.now() - sinceMs).toBeLessThan(SOON_MS);
     },
   );
 
@@ -165,7 +168,7 @@ test('a node that goes without a word is gone at once for who dialled it', async
   const sinceMs = performance.now();
   place.kill();
   expect(await watch.closed).toContain('the connection broke');
-  expect(performance.now() - sinceMs).toBeLessThan(1_000);
+  expect(performance.now() - sinceMs).toBeLessThan(SOON_MS);
 });
 
 test('a node that forgot the connection says so, and it ends', async () => {

@@ -1,9 +1,23 @@
 import { createIdentity } from '@skein/protocol';
-import { meddleWith, rejection, TestNetwork, type TestNode, turns, watchConnection } from '@skein/testing';
+import {
+  measured,
+  meddleWith,
+  rejection,
+  sized,
+  sizedTimeout,
+  TestNetwork,
+  type TestNode,
+  turns,
+  watchConnection,
+} from '@skein/testing';
 import { expect, test } from 'vitest';
-import type { Connection } from '../src/index.ts';
+import { type Connection, createHttpTransport } from '../src/index.ts';
 import { echo } from './methods.ts';
+import { startWebPlace } from './web-place.ts';
 import { startWebSocketPlace } from './websocket-place.ts';
+
+const ROUNDS = sized({ ci: 100, full: 2_500 });
+const HTTP_ROUNDS = sized({ ci: 10, full: 500 });
 
 /** A network whose wire from Alice is recorded: one call of hers with an effect, and every record she sent for it. */
 async function record(network: TestNetwork) {
@@ -40,7 +54,7 @@ async function replay(network: TestNetwork, node: TestNode, records: readonly Bu
 }
 
 test('what was recorded has no effect again: on new connections, at another node, back at its sender, after a restart', {
-  timeout: 60_000,
+  timeout: sizedTimeout({ ci: 60_000, full: 900_000 }),
 }, async () => {
   await using network = new TestNetwork();
   const { recorded, effects, serve, alice, bob, bobIdentity } = await record(network);
@@ -49,14 +63,52 @@ test('what was recorded has no effect again: on new connections, at another node
   const restarted = serve(network.add('bob-restarted', { identity: bobIdentity }));
   let replays = 0;
   for (const node of [bob, carol, alice, restarted]) {
-    for (let round = 0; round < 100; round += 1) {
+    for (let round = 0; round < ROUNDS; round += 1) {
       // From each record on: with the handshake, without its beginning, and the session's records alone.
       await replay(network, node, recorded.slice(round % recorded.length));
       replays += 1;
     }
   }
-  expect(replays).toBe(400);
+  expect(replays).toBe(4 * ROUNDS);
   expect(effects).toEqual(['bob pay']);
+  measured('replay', { counts: { replays, afterRestart: ROUNDS } });
+});
+
+test('what was recorded over HTTP has no effect again, at its recipient or at another node', {
+  timeout: sizedTimeout({ ci: 30_000, full: 900_000 }),
+}, async () => {
+  await using network = new TestNetwork();
+  const effects: string[] = [];
+  await using places = new AsyncDisposableStack();
+  const open = async (name: string) => {
+    const node = network.add(name);
+    node.router.serve(echo, ({ text }) => {
+      effects.push(`${name} ${text}`);
+      return { text };
+    });
+    const place = places.use(await startWebPlace({ accept: (connection) => node.mesh.accept(connection) }));
+    return place.url.replace('ws', 'http');
+  };
+  const [bob, carol] = [await open('bob'), await open('carol')];
+  const recorded: Buffer[] = [];
+  const tap = meddleWith(createHttpTransport(), (bytes, from) => {
+    if (from === 'dialer') recorded.push(Buffer.from(bytes));
+    return [bytes];
+  });
+  const { signal } = new AbortController();
+  const peer = await network.add('alice', { through: () => tap }).mesh.dial(bob, { signal });
+  await peer.call(echo, { text: 'pay' });
+  expect(effects).toEqual(['bob pay']);
+  for (const url of [bob, carol]) {
+    for (let round = 0; round < HTTP_ROUNDS; round += 1) {
+      const connection = await createHttpTransport().dial(url, { signal });
+      const watch = watchConnection(connection);
+      for (const bytes of recorded.slice(round % recorded.length)) connection.send(bytes);
+      await watch.closed;
+    }
+  }
+  expect(effects).toEqual(['bob pay']);
+  measured('replay', { counts: { replays: 2 * HTTP_ROUNDS, overHttp: 2 * HTTP_ROUNDS } });
 });
 
 test.each([1, 2, 3])(

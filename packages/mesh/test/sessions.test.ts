@@ -247,6 +247,11 @@ test('clocks that drift apart by a tenth for an hour do not make a session refus
     expect(peer.isOpen).toBe(true);
     expect(await peer.call(echo, { text: 'there' })).toEqual({ text: 'there' });
     expect(await bob.mesh.peers.get(alice.identity.id)?.call(echo, { text: 'back' })).toEqual({ text: 'back' });
+    // The same without a moment of silence.
+    for (let second = 0; second < 600; second += 1) {
+      await clock.advance(1_000);
+      expect(await peer.call(echo, { text: 'busy' })).toEqual({ text: 'busy' });
+    }
   }
 });
 

@@ -57,7 +57,8 @@ test('where nobody listens nothing more is tried, and nothing is remembered', as
   const transport = createWebTransport();
   const sinceMs = performance.now();
   expect((await rejection(transport.dial(url, { signal: NEVER }))).code).toBe('unavailable');
-  expect(performance.now() - sinceMs).toBeLessThan(1_000);
+  // An upgrade that is waited for takes four.
+  expect(performance.now() - sinceMs).toBeLessThan(3_500);
 });
 
 test('a server that is no node is told as what it answered to the upgrade, each time anew', async () => {
@@ -124,8 +125,10 @@ test.each<readonly [string, ProxyManners]>([
     await sendOn(() => near.transport === 'websocket' && far.transport === 'websocket');
     isOver = true;
     await time;
+    // The last requests may still be on their way to the proxy.
+    const [soon, atLeast] = [sent + 50, sent + 150];
+    await sendOn(() => sent >= soon);
     const requests = proxy.count;
-    const atLeast = sent + 100;
     await sendOn(() => sent >= atLeast);
     for (const { got, closes } of watches) {
       const records = await got(sent);

@@ -1,3 +1,4 @@
+import { measured, sized, sizedTimeout } from '@skein/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { HEADER_BYTES, MESSAGE_TYPE, type MessageType, type Priority, writeMessage } from './envelope.ts';
@@ -7,7 +8,12 @@ import { createIdentity, type Identity } from './keys.ts';
 import { FRAME_MESSAGES_MAX } from './limits.ts';
 import { CipherState } from './noise/cipher-state.ts';
 
-const SLOW = { timeout: 120_000 };
+const SLOW = { timeout: sizedTimeout({ ci: 120_000, full: 3_600_000 }) };
+/** Frames whose every bit is flipped: those that are recorded and, beyond them, such with random bodies. */
+const FRAMES = sized({ ci: 5, full: 200 });
+const MUTATED = sized({ ci: 20_000, full: 100_000 });
+/** Of replays; each frame is tried in four or five ways. */
+const ROUNDS = sized({ ci: 6_000, full: 46_000 });
 const [ALICE, BOB, CAROL] = [createIdentity(), createIdentity(), createIdentity()];
 const SESSION = Buffer.alloc(16, 7);
 const OTHER_SESSION = Buffer.alloc(16, 8);
@@ -46,7 +52,7 @@ const SHORT = '{"method":"tools.list","params":{}}';
 const LONG = JSON.stringify({ method: 'tools.call', params: { tool: 'shell_exec', input: { command: 'x'.repeat(520) } } });
 
 /** Frames as they cross: one message, several, none with a body, a long one. */
-function recorded(): readonly Written[] {
+function recorded(): Written[] {
   return [
     write([ask(SHORT)]),
     write([ask(LONG)], { firstSequence: 1_000 }),
@@ -56,6 +62,21 @@ function recorded(): readonly Written[] {
     write([ask(LONG), ask(LONG), ask(SHORT)], { firstSequence: 2 ** 32 - 2 }),
     write([{ type: MESSAGE_TYPE.pong, body: '', priority: 'control' }], { firstSequence: 77 }),
   ];
+}
+
+/** As many frames as are asked for, each like one of those recorded, with texts and places of its own. */
+function recordedAll(): readonly Written[] {
+  const random = seeded(20_261_121);
+  const some = recorded();
+  const types = Object.values(MESSAGE_TYPE);
+  while (some.length < FRAMES) {
+    const said = Array.from({ length: 1 + Math.floor(3 * random()) }, () => {
+      const input = { command: 'x'.repeat(Math.floor(500 * random() ** 2)) };
+      return { type: pick(random, types), body: JSON.stringify({ method: 'tools.call', params: { input } }) };
+    });
+    some.push(write(said, { firstSequence: Math.floor(random() * 2 ** 40) }));
+  }
+  return some;
 }
 
 function isAccepted({ plaintext, route, firstSequence, sender }: Written): boolean {
@@ -152,7 +173,7 @@ describe('a frame', () => {
 describe('somebody who can change what was sent', () => {
   it('gets no frame accepted with any one bit flipped', SLOW, () => {
     let flips = 0;
-    for (const written of recorded()) {
+    for (const written of recordedAll()) {
       expect(isAccepted(written)).toBe(true);
       const { plaintext } = written;
       for (let bit = 0; bit < plaintext.length * 8; bit += 1) {
@@ -164,12 +185,13 @@ describe('somebody who can change what was sent', () => {
       expect(isAccepted(written), 'the frame as it was').toBe(true);
     }
     expect(flips).toBeGreaterThan(25_000);
+    measured('tampering', { counts: { frames: FRAMES, flips } });
   });
 
   it('gets no record opened with any one bit flipped', SLOW, () => {
     let flips = 0;
     const key = Buffer.alloc(32, 9);
-    for (const { plaintext } of [...recorded(), ...recorded(), ...recorded()]) {
+    for (const { plaintext } of [...recordedAll(), ...recorded(), ...recorded()]) {
       const record = new CipherState(key).seal(Buffer.of(0x10), plaintext);
       const receiver = new CipherState(key);
       for (let bit = 0; bit < record.length * 8; bit += 1) {
@@ -181,6 +203,7 @@ describe('somebody who can change what was sent', () => {
       expect(receiver.open(record, 1).equals(plaintext), 'the record as it was').toBe(true);
     }
     expect(flips).toBeGreaterThan(75_000);
+    measured('tampering', { counts: { flips } });
   });
 
   it('gets no proof accepted with any one bit of message, digests or signature flipped', SLOW, () => {
@@ -202,7 +225,7 @@ describe('somebody who can change what was sent', () => {
     expect(verifyMessage(message, proof, ALICE)).toBe(true);
   });
 
-  it('gets nothing accepted by changing what the bytes mean: 20,000 mutations', SLOW, () => {
+  it(`gets nothing accepted by changing what the bytes mean: ${MUTATED} mutations`, SLOW, () => {
     const random = seeded(20_240_601);
     const pool = [
       ...recorded(),
@@ -216,7 +239,7 @@ describe('somebody who can change what was sent', () => {
     ];
     const honest = new Set(pool.slice(0, -1).map(keyOf));
     const tried = new Map<string, number>();
-    for (let round = 0; [...tried.values()].reduce((sum, count) => sum + count, 0) < 20_000; round += 1) {
+    for (let round = 0; [...tried.values()].reduce((sum, count) => sum + count, 0) < MUTATED; round += 1) {
       const name = pick(random, Object.keys(MUTATIONS));
       const changed = MUTATIONS[name]?.(pick(random, pool), pick(random, pool), random);
       if (changed === undefined || honest.has(keyOf(changed))) continue;
@@ -224,15 +247,20 @@ describe('somebody who can change what was sent', () => {
       tried.set(name, (tried.get(name) ?? 0) + 1);
     }
     for (const name of Object.keys(MUTATIONS)) expect(tried.get(name) ?? 0, name).toBeGreaterThan(300);
+    measured('tampering', { counts: { mutations: MUTATED } });
   });
 });
 
+/** What a replay in another context is, in the words of the figures. */
+const WAY_OF = { session: 'inOtherSessions', recipient: 'toOthers', reflected: 'toTheirSender' } as const;
+
 describe('somebody who recorded what was sent', () => {
   it(
-    'gets nothing accepted again: 120,000 replays at other places, in other sessions, to others, back to its sender',
+    `gets nothing accepted again: ${22.5 * ROUNDS} replays at other places, in other sessions, to others, back to its sender`,
     SLOW,
     () => {
       const accepted = { later: 0, session: 0, recipient: 0, reflected: 0, sealed: 0 };
+      const tried = { atLaterPlaces: 0, inOtherSessions: 0, toOthers: 0, toTheirSender: 0, onTheirSocket: 0 };
       const contexts = {
         session: { route: routeBetween(ALICE, BOB, OTHER_SESSION), sender: ALICE },
         recipient: { route: routeBetween(ALICE, CAROL, SESSION), sender: ALICE },
@@ -244,12 +272,17 @@ describe('somebody who recorded what was sent', () => {
       const sender = new CipherState(key);
       const records = frames.map(({ plaintext }) => sender.seal(Buffer.of(0x10), plaintext));
       for (const record of records) receiver.open(record, 1);
-      for (let round = 1; round <= 6_000; round += 1) {
+      for (let round = 1; round <= ROUNDS; round += 1) {
         for (const [index, written] of frames.entries()) {
-          if (round <= 3_000 && isAccepted({ ...written, firstSequence: written.firstSequence + round })) accepted.later += 1;
+          if (round <= ROUNDS / 2) {
+            tried.atLaterPlaces += 1;
+            if (isAccepted({ ...written, firstSequence: written.firstSequence + round })) accepted.later += 1;
+          }
           for (const name of ['session', 'recipient', 'reflected'] as const) {
+            tried[WAY_OF[name]] += 1;
             if (isAccepted({ ...written, ...contexts[name] })) accepted[name] += 1;
           }
+          tried.onTheirSocket += 1;
           try {
             receiver.open(records[index] ?? Buffer.alloc(0), 1);
             accepted.sealed += 1;
@@ -259,6 +292,8 @@ describe('somebody who recorded what was sent', () => {
         }
       }
       expect(accepted).toEqual({ later: 0, session: 0, recipient: 0, reflected: 0, sealed: 0 });
+      const replays = Object.values(tried).reduce((sum, count) => sum + count);
+      measured('replay', { counts: { replays, ...tried } });
     },
   );
 });

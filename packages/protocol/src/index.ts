@@ -54,5 +54,21 @@ export {
   type RevocationList,
   signRevocationList,
 } from './statements/revocation-list.ts';
-export { openRotation, ROTATIONS_SHOWN_MAX, type Rotation, readRotation, signRotation } from './statements/rotation.ts';
+export {
+  openRootStatement,
+  type RootStatement,
+  readRootStatement,
+  rootOf,
+  signRootStatement,
+} from './statements/root-statement.ts';
+export {
+  leadsTo,
+  openRotation,
+  ROTATIONS_SHOWN_MAX,
+  type Rotation,
+  readRotation,
+  type ShownKeys,
+  signRootRotation,
+  signRotation,
+} from './statements/rotation.ts';
 export { FINGERPRINT_WORDS, fingerprintWords, WORDS } from './words.ts';

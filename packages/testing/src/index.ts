@@ -1,6 +1,8 @@
 export * from './browser.ts';
 export * from './buffering-proxy.ts';
 export * from './chaos-proxy.ts';
+export * from './clock-shim/clock-shim.ts';
+export * from './clock-shim/shim-clock.ts';
 export * from './disk-shim/crash-states.ts';
 export * from './disk-shim/disk-record.ts';
 export * from './disk-shim/disk-shim.ts';
@@ -12,6 +14,7 @@ export * from './network.ts';
 export * from './scripted-backend.ts';
 export * from './seeded.ts';
 export * from './self-signed-certificate.ts';
+export * from './sized.ts';
 export * from './small-disk.ts';
 export * from './spec-vole.ts';
 export * from './transport-suite.ts';

@@ -28,6 +28,8 @@ export interface TestNode {
     type: T,
     wanted?: (event: Extract<MeshEvent, { type: T }>) => boolean,
   ): Promise<Extract<MeshEvent, { type: T }>>;
+  /** Drops the events so far, and the sessions they hold: for tests with more of them than memory has room for. */
+  forget(): void;
   /** Dials another node once. */
   dial(other: TestNode): Promise<Peer>;
 }
@@ -104,6 +106,9 @@ export class TestNetwork implements AsyncDisposable {
           listeners.add(look);
           for (const event of events) look(event);
         });
+      },
+      forget: () => {
+        events.length = 0;
       },
       dial: (other) => mesh.dial(other.url, { signal: new AbortController().signal }),
     };

@@ -149,7 +149,7 @@ export class ScriptedBackend implements GatewayBackend {
   }
 
   net(): NetStatus {
-    return this.#parts.net ?? { load: { running: 0, queued: 0, capacity: 1 }, leader: null, schedules: [] };
+    return this.#parts.net ?? { load: { running: 0, queued: 0, capacity: 1 }, leader: null, schedules: [], needRestart: [] };
   }
 
   messages(peer?: string): readonly PeerMessage[] {

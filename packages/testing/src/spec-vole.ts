@@ -143,6 +143,9 @@ export class SpecVole {
         response.end(JSON.stringify(body));
       };
       if (request.url === '/health') return json(200, { status: 'ok', protocol: 'volenet', version: 1 });
+      if (request.url === '/volenet/info') {
+        return json(200, { ok: true, protocol: 'volenet', version: 1, publicKey: this.line, peers: [] });
+      }
       if (request.url !== '/volenet/message') return json(404, {});
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import type { BrainRequest } from '@skein/agent';
 import { type ErrorCode, SkeinError } from '@skein/protocol';
-import { type LlmFault, type LlmServer, startLlmServer } from '@skein/testing';
+import { type LlmFault, type LlmServer, measured, sized, sizedTimeout, startLlmServer } from '@skein/testing';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { BrainTimeouts } from './limits.ts';
@@ -12,6 +12,8 @@ type Style = (typeof STYLES)[number];
 const KEY = 'sk-canary-7f3a9c2e5b1d4860';
 const REQUEST: BrainRequest = { system: '', messages: [{ role: 'user', text: 'hello' }], tools: [] };
 const TEXT = 'A scripted answer of some length, so that faults fall into its middle.';
+/** Faulty calls drawn from a seed. */
+const CALLS = sized({ ci: 1_200, full: 10_000 });
 /** Short where a deadline must end the call, wide where something else must: a busy machine may not mix them up. */
 const SHORT = { firstPartMs: 80, idleMs: 60, totalMs: 160 };
 const WIDE = { firstPartMs: 10_000, idleMs: 10_000, totalMs: 20_000 };
@@ -91,7 +93,9 @@ test.each(MATRIX)('$style, $name: ends by its deadline with $code and shows no k
   if (name === '503' || name === '429') expect(error?.retryAfterMs).toBe(1_000);
 });
 
-test('1,200 faulty calls, drawn from a seed, all end by their deadline with a code or the whole answer', async () => {
+test(`${CALLS} faulty calls, drawn from a seed, all end by their deadline with a code or the whole answer`, {
+  timeout: sizedTimeout({ ci: 30_000, full: 900_000 }),
+}, async () => {
   const drawn = fc.sample(
     fc.record({
       style: fc.constantFrom(...STYLES),
@@ -111,7 +115,7 @@ test('1,200 faulty calls, drawn from a seed, all end by their deadline with a co
         },
       ),
     }),
-    { numRuns: 1_200, seed: 20_260_101 },
+    { numRuns: CALLS, seed: 20_260_101 },
   );
   // The model's name carries the index of the fault, so that calls in any order meet theirs.
   await using server = await startLlmServer({
@@ -128,7 +132,7 @@ test('1,200 faulty calls, drawn from a seed, all end by their deadline with a co
   }
   await Promise.all(Array.from({ length: 24 }, work));
 
-  expect(outcomes).toHaveLength(1_200);
+  expect(outcomes).toHaveLength(CALLS);
   for (const { error, text, ms } of outcomes) {
     if (error === undefined) expect(text).toBe(TEXT);
     expectNoKey(error);
@@ -145,6 +149,10 @@ test('1,200 faulty calls, drawn from a seed, all end by their deadline with a co
     'unavailable',
     undefined,
   ]);
+  measured('providers', {
+    counts: { calls: CALLS },
+    peaks: { lateMs: Math.max(...outcomes.map(({ ms }) => ms)) - timeouts.totalMs },
+  });
 });
 
 /** What a log, a terminal and a peer would see of it. */

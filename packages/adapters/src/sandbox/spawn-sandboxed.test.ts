@@ -1,12 +1,30 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { ISOLATIONS, noBubblewrap } from '../../test/isolations.ts';
-import { rejection, temporaryFolder } from '../../test/tool-fixture.ts';
+import { rejection, temporaryFolder, until } from '../../test/tool-fixture.ts';
+import { findProcess, type ProcessRow, ProcessTable } from '../tools/process-table.ts';
 import { detectIsolation } from './detect-isolation.ts';
 import type { SandboxOptions } from './sandbox.ts';
 import { spawnSandboxed } from './spawn-sandboxed.ts';
+
+const HOLDER = fileURLToPath(new URL('../../test/hold-program.ts', import.meta.url));
+
+/** All processes below this one. */
+async function descendantsOf(pid: number): Promise<readonly ProcessRow[]> {
+  const rows = (await new ProcessTable().list()) ?? [];
+  const below = (parent: number): readonly ProcessRow[] =>
+    rows.filter((row) => row.parent === parent).flatMap((row) => [row, ...below(row.pid)]);
+  return below(pid);
+}
+
+async function isAlive({ pid, started }: ProcessRow): Promise<boolean> {
+  return (await findProcess(pid))?.started === started;
+}
 
 async function run(code: string, options: Partial<SandboxOptions> = {}) {
   const held = await spawnSandboxed({ name: 'The test', file: process.execPath, args: ['-e', code], ...options });
@@ -38,6 +56,20 @@ describe.each(ISOLATIONS)('under $isolation', ({ isolation, missing }) => {
       held.kill();
       expect(await held.closed).toMatchObject({ reason: 'killed' });
     });
+
+    test.runIf(process.platform === 'linux')(
+      'that loops ends with the process that started it, even when that is killed',
+      async () => {
+        const holder = spawn(process.execPath, ['--conditions=skein-source', HOLDER, isolation], {
+          stdio: ['ignore', 'pipe', 'inherit'],
+        });
+        await once(holder.stdout, 'data');
+        const held = await descendantsOf(holder.pid ?? 0);
+        expect(held.length).toBeGreaterThan(0);
+        holder.kill('SIGKILL');
+        await until(async () => (await Promise.all(held.map(isAlive))).every((alive) => !alive));
+      },
+    );
 
     test('is started in a folder it may read, and in no other', async () => {
       await using folder = await temporaryFolder();

@@ -211,8 +211,11 @@ function assertPath(path: string): void {
 }
 
 function noRoot(root: string, cause?: unknown): SkeinError {
-  return new SkeinError(`The folder for tools, ${root}, does not exist or is not a folder; create it or set tools.root`, {
-    code: 'not-found',
-    cause,
-  });
+  return new SkeinError(
+    `The folder for tools, ${root}, does not exist or is not a folder; create it, or name another: tools.root, or allow.filesystem of a paw in a vole.config.json`,
+    {
+      code: 'not-found',
+      cause,
+    },
+  );
 }

@@ -28,7 +28,7 @@ test('the settings reach the tools', async () => {
   const config = toolsConfig.parse({
     enabled: LOCAL_TOOL_NAMES,
     root: folder.path,
-    shell: { allowShell: true, timeoutMs: 100 },
+    shell: { allowShell: true, timeoutMs: 1_000 },
     files: { maxReadBytes: 1_024, maxWriteBytes: 2 },
   });
   const tools = new Map(

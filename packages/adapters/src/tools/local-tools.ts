@@ -138,13 +138,16 @@ export interface LocalToolsOptions {
   readonly config: ToolsConfig;
   /** Files and folders no tool may touch: the node's keys, data, plug-ins and configuration. */
   readonly hidden: readonly string[];
+  /** As `ShellExecOptions` has it. */
+  readonly owner?: string;
   /** Where host names come from; the system's resolver by default. */
   readonly resolveHost?: ResolveHost;
 }
 
 /** The tools of this machine, each under its name. */
 const FACTORIES: Readonly<Record<string, (options: LocalToolsOptions) => Tool>> = {
-  shell_exec: ({ config: { root, shell }, hidden }) => createShellExec({ ...shell, shell: shell.allowShell, root, hidden }),
+  shell_exec: ({ config: { root, shell }, hidden, owner }) =>
+    createShellExec({ ...shell, shell: shell.allowShell, root, hidden, ...(owner === undefined ? {} : { owner }) }),
   read_file: ({ config: { root, files }, hidden }) => createReadFile({ ...files, root, hidden }),
   write_file: ({ config: { root, files }, hidden }) => createWriteFile({ ...files, root, hidden }),
   list_files: ({ config: { root, files }, hidden }) => createListFiles({ ...files, root, hidden }),

@@ -38,10 +38,14 @@ export class ProcessTable {
   }
 }
 
-/** Whether a process has this `NAME=value` in its environment; false where that cannot be read. */
-export async function carriesMark(pid: number, mark: string): Promise<boolean> {
-  const environment = await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '');
-  return environment.split('\0').includes(mark);
+/** One living process; undefined where there is none of that number, or it cannot be looked up. */
+export function findProcess(pid: number): Promise<ProcessRow | undefined> {
+  return readRow(String(pid));
+}
+
+/** The `NAME=value` rows a process was started with; none where they cannot be read. */
+export async function environmentOf(pid: number): Promise<readonly string[]> {
+  return (await readFile(`/proc/${pid}/environ`, 'latin1').catch(() => '')).split('\0');
 }
 
 async function listProcesses(): Promise<ProcessRow[] | undefined> {

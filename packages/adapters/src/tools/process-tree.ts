@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { carriesMark, type ProcessRow, type ProcessTable } from './process-table.ts';
+import { environmentOf, type ProcessRow, type ProcessTable } from './process-table.ts';
 
 /** A started command: the leader of its own process group. */
 export interface ProcessTree {
@@ -95,5 +95,5 @@ async function findMembers({ tree, table, known }: Search): Promise<number[]> {
 }
 
 async function addIfMarked({ pid }: ProcessRow, { mark }: ProcessTree, members: Set<number>): Promise<void> {
-  if (await carriesMark(pid, mark)) members.add(pid);
+  if ((await environmentOf(pid)).includes(mark)) members.add(pid);
 }

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
 import { abortReason, SkeinError } from '@skein/protocol';
+import type { CommandKeeper } from './command-keeper.ts';
 import { type ProcessTable, startedNow } from './process-table.ts';
 import { endProcessTree, groupIsAlive, type ProcessTree } from './process-tree.ts';
 import { Stop } from './stop.ts';
@@ -15,8 +15,10 @@ export interface ProcessRequest {
   readonly file: string;
   readonly args: readonly string[];
   readonly cwd: string;
-  /** The whole environment; a mark by which the command's processes are found again is added. */
+  /** The whole environment; `mark` is added. */
   readonly env: Readonly<Record<string, string>>;
+  /** `NAME=value` that is this run's alone, by which its processes are found again. */
+  readonly mark: string;
   readonly timeoutMs: number;
   /** Of both outputs together; more ends the command. */
   readonly maxOutputBytes: number;
@@ -27,6 +29,8 @@ export interface ProcessRequest {
   readonly mayLeaveProcesses: boolean;
   /** Where its processes are looked up. */
   readonly processes: ProcessTable;
+  /** Ends it should this process end first. */
+  readonly keeper: CommandKeeper;
 }
 
 export interface ProcessResult {
@@ -48,10 +52,9 @@ const DELTA_LENGTH = 16_384;
 const SHOWN_LENGTH = 500;
 /** A killed process the kernel does not let go of is given up after this long. */
 const GIVE_UP_MS = 500;
-const MARK_NAME = 'SKEIN_RUN';
 
 /**
- * Runs one program to its end, without a shell, in a process group of its own that ends with it.
+ * Runs one program to its end, without a shell, in a process group of its own that ends with it, and with this process.
  * @throws SkeinError `canceled` or the signal's reason, `deadline-exceeded` after `timeoutMs`, `unavailable` when it
  * cannot be started, and what `emit` raises. By then its processes have been ended.
  */
@@ -59,14 +62,17 @@ export async function runProcess(request: ProcessRequest): Promise<ProcessResult
   const { signal } = request;
   if (signal.aborted) throw abortReason(signal);
   const startedAt = performance.now();
-  const mark = randomUUID();
+  const { mark } = request;
+  const [markName = '', markValue] = mark.split('=');
   const since = startedNow();
   const child = spawn(request.file, request.args, {
     cwd: request.cwd,
-    env: { ...request.env, [MARK_NAME]: mark },
+    env: { ...request.env, [markName]: markValue },
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  // At once: should this process be killed now, nobody else would know of it.
+  using _kept = child.pid === undefined ? undefined : request.keeper.keep(child.pid, mark);
   const exited = once(child, 'exit');
   try {
     await once(child, 'spawn');
@@ -75,7 +81,7 @@ export async function runProcess(request: ProcessRequest): Promise<ProcessResult
     throw new SkeinError(`${request.name} cannot be started`, { code: 'unavailable', cause: error });
   }
   // Proven: 'spawn' was emitted, so the pid is set.
-  const tree: ProcessTree = { pid: child.pid as number, mark: `${MARK_NAME}=${mark}`, since };
+  const tree: ProcessTree = { pid: child.pid as number, mark, since };
 
   const stop = new Stop<StopReason>();
   const output = new Output(request, stop);

@@ -2,6 +2,8 @@ import { stat } from 'node:fs/promises';
 import { defineTool, type Tool } from '@skein/agent';
 import { SkeinError } from '@skein/protocol';
 import { z } from 'zod';
+import { CommandKeeper } from './command-keeper.ts';
+import { createMark } from './command-marks.ts';
 import { type CommandPolicy, createCommandPolicy } from './command-policy.ts';
 import { shellExecExamples } from './examples.ts';
 import { findProgram, SYSTEM_PATH } from './find-program.ts';
@@ -30,6 +32,8 @@ export interface ShellExecOptions {
   readonly memoryBytes?: number;
   /** Commands at once; one more is refused as `busy`. */
   readonly maxConcurrent?: number;
+  /** A folder that is this node's alone: commands are marked by it, so that its next life finds what this one left. */
+  readonly owner?: string;
   /** Absolute folders programs are looked for in, in order. */
   readonly path?: readonly string[];
 }
@@ -45,7 +49,7 @@ export const SHELL_EXEC_DEFAULTS = {
   path: SYSTEM_PATH,
 } as const satisfies Omit<ShellExecOptions, 'root'>;
 
-type Settings = Required<ShellExecOptions>;
+type Settings = Required<Omit<ShellExecOptions, 'owner'>> & Pick<ShellExecOptions, 'owner'>;
 
 const NAME = 'shell_exec';
 const RETRY_AFTER_MS = 1_000;
@@ -67,7 +71,8 @@ const input = z.object({
  * result. Its `effect` is `read` when all that is allowed only reads.
  *
  * What holds the command: the allow-list, `cwd` inside the root, time and output bounds, an environment of PATH, LANG,
- * HOME, TZ and a mark (nothing of this process's), no input, and the end of all its processes with it. Commands of the
+ * HOME, TZ and a mark (nothing of this process's), no input, and the end of all its processes with
+ * it and with this node. Commands of the
  * read-only table read files inside the root only. Any other allowed command, and a shell, can open what this node's
  * user can: run the node as a user of its own when that is too much. Linux and macOS; elsewhere it is `unsupported`.
  */
@@ -94,6 +99,7 @@ class CommandRunner {
   readonly #policy: CommandPolicy;
   readonly #jail: Jail;
   readonly #processes = new ProcessTable();
+  readonly #keeper = new CommandKeeper();
   #limiter: Promise<Limiter> | undefined;
   #running = 0;
 
@@ -125,11 +131,13 @@ class CommandRunner {
         ...(await limit(file, args)),
         cwd,
         env: await this.#environment(),
+        mark: await createMark(this.#settings.owner ?? this.#settings.root),
         timeoutMs: Math.min(call.timeoutMs ?? timeoutMs, maxTimeoutMs),
         maxOutputBytes,
         signal: context.signal,
         emit: (delta) => context.emit(delta),
         processes: this.#processes,
+        keeper: this.#keeper,
         mayLeaveProcesses: !this.#policy.readsOnly || this.#settings.shell,
       });
     } finally {

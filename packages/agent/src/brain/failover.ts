@@ -17,6 +17,7 @@ export interface FailoverOptions {
   readonly breaker?: Partial<BreakerOptions>;
   /** Told of each switch, before the next brain is asked. It must not throw. */
   readonly onSwitch?: (change: BrainSwitch) => void;
+  /** A clock that does not jump. */
   readonly now?: () => number;
 }
 
@@ -56,7 +57,7 @@ class FailoverBrain implements Brain {
     this.#totalMs = options.totalMs ?? DEFAULT_TOTAL_MS;
     this.#breaker = { ...DEFAULT_BREAKER, ...options.breaker };
     this.#onSwitch = options.onSwitch ?? (() => undefined);
-    this.#now = options.now ?? Date.now;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   async *respond(request: BrainRequest, { signal }: { readonly signal: AbortSignal }): AsyncGenerator<BrainPart> {

@@ -1,6 +1,10 @@
 import type { Json } from '@skein/protocol';
 import { formatAsData } from '../taint.ts';
+import type { Fact } from './fact.ts';
 import type { MergedFact } from './peer-search.ts';
+
+/** Of the id of an author without a name. */
+const SHORT_CHARACTERS = 8;
 
 /** What is known of a fact's author besides its id. */
 export interface AuthorLabel {
@@ -25,6 +29,11 @@ export function describeFact({ fact, peer }: MergedFact, label: AuthorLabel | un
     ...(fact.concurrent === true ? { concurrent: true } : {}),
     ...(peer === undefined ? {} : { foundAt: peer }),
   };
+}
+
+/** Where an untrusted fact came from, as a turn is told of it: people know an author by name. */
+export function memoryOf({ author }: Fact, label: AuthorLabel | undefined): string {
+  return `memory of ${label?.name ?? author.slice(0, SHORT_CHARACTERS)}`;
 }
 
 /** What an untrusted author chose and that stands outside the marks of data: nothing of it can look like a mark. */

@@ -2,7 +2,7 @@ import { type Json, SkeinError } from '@skein/protocol';
 import { z } from 'zod';
 import { defineTool, type Tool, type ToolContext } from '../tool/tool.ts';
 import type { Fact } from './fact.ts';
-import { type AuthorLabel, describeFact } from './fact-view.ts';
+import { type AuthorLabel, describeFact, memoryOf } from './fact-view.ts';
 import type { MemoryStore } from './memory-store.ts';
 
 /** Facts that are listed when several fit. */
@@ -62,7 +62,7 @@ function byWords({ memory }: ForgetToolParts, about: string): readonly Fact[] {
 }
 
 function tell(fact: Fact, { turn }: ToolContext, label: AuthorLabel | undefined): Record<string, Json> {
-  if (!fact.trusted) turn?.taint(`memory of ${fact.author}`);
+  if (!fact.trusted) turn?.taint(memoryOf(fact, label));
   return describeFact({ fact }, label);
 }
 

@@ -108,7 +108,7 @@ test('the tools edit a fact, tell of both versions, and show nothing of a peerâ€
     ]),
   });
   expect(JSON.stringify(found).match(/<\/?data/gi)).toHaveLength(2);
-  expect(told).toEqual([`memory of ${b.id}`]);
+  expect(told).toEqual([`memory of ${b.id.slice(0, 8)}`]);
 });
 
 test('a search goes to the peers for this nodeâ€™s own agent, never for a caller or for all', async () => {

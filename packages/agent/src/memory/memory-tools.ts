@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { defineTool, type Tool, type ToolContext } from '../tool/tool.ts';
 import { type Fact, OWN_AUTHOR } from './fact.ts';
-import { type AuthorLabel, describeFact } from './fact-view.ts';
+import { type AuthorLabel, describeFact, memoryOf } from './fact-view.ts';
 import { createForgetTool } from './forget-tool.ts';
 import type { MemoryStore } from './memory-store.ts';
 import { mergeFindings, type PeerFindings, type SearchPeers } from './peer-search.ts';
@@ -69,6 +69,7 @@ function searchTool({ memory, searchPeers, authorLabel }: MemoryToolsParts): Too
       { say: 'do you remember anything about {query}', input: { query: '{query}' } },
       { say: 'do you know anything about {query}', input: { query: '{query}' } },
       { say: 'what did I tell you about {query}', input: { query: '{query}' } },
+      { say: 'what is my {query}', input: { query: '{query}' } },
       { say: 'what do you remember', input: { query: '' } },
       { say: 'list what you remember', input: { query: '' } },
     ],
@@ -80,7 +81,7 @@ function searchTool({ memory, searchPeers, authorLabel }: MemoryToolsParts): Too
       const elsewhere = (await asked?.(query, { limit, signal: context.signal })) ?? NOBODY_ASKED;
       const own = query === '' ? memory.latest({ limit }) : memory.search(query, { limit });
       const facts = mergeFindings(own, elsewhere.facts, limit);
-      for (const { fact } of facts) if (!fact.trusted) context.turn?.taint(`memory of ${fact.author}`);
+      for (const { fact } of facts) if (!fact.trusted) context.turn?.taint(memoryOf(fact, authorLabel?.(fact.author)));
       const silent = elsewhere.silent.map(({ peer, reason }) => ({ peer, reason: reason.slice(0, 200) }));
       return {
         facts: facts.map((merged) => describeFact(merged, authorLabel?.(merged.fact.author))),

@@ -7,6 +7,10 @@ export interface SessionEntry {
   readonly message: Message;
   /** It is, or may repeat, text from outside: a request that holds it is tainted. */
   readonly tainted: boolean;
+  /** The name of the node that did this for this one; absent for its own. */
+  readonly worker?: string;
+  /** For the result of a tool: how long it took. */
+  readonly ms?: number;
 }
 
 /** An entry as it was stored. */

@@ -193,6 +193,23 @@ test('a message too long to be shared is kept whole here and goes out shortened'
   expect(said(b)[3]).toHaveLength(20_000);
 });
 
+test('an answer of a node that has another key by then stands behind its question, whichever key is first', async () => {
+  const keys = [createIdentity(), createIdentity()].sort((one, other) => (one.id < other.id ? -1 : 1));
+  for (const [before, after] of [keys, keys.toReversed()]) {
+    if (before === undefined || after === undefined) continue;
+    using database = openDatabase({ path: ':memory:', migrations });
+    const sessionsOf = (identity: typeof before, replica: string) => {
+      const now = () => 5_000;
+      const log = new OperationLog({ database, log: 'sessions', identity, now, randomReplica: () => replica });
+      return new SessionStore({ database, now, log });
+    };
+    await sessionsOf(before, 'a'.repeat(16)).append('s', [user('asked')]);
+    const sessions = sessionsOf(after, 'b'.repeat(16));
+    await sessions.append('s', [answer('answered'), answer('and more')]);
+    expect(sessions.texts('s').map(({ text }) => text)).toEqual(['asked', 'answered', 'and more']);
+  }
+});
+
 test('what was said before there was a log is signed, in its order, and goes to peers', async () => {
   using before = createTestLogs();
   const old = new SessionStore({ database: before.database, now: () => 5_000 });

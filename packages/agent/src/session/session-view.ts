@@ -19,6 +19,8 @@ const BODY_VALUES = 100_000;
 const SHORT_CHARS = 20_000;
 const SHORT_CALLS = 256;
 const LEFT_OUT = '[left out: too long to share]';
+/** A hybrid time at the beginning of a place. */
+const TIME_CHARS = 16;
 /** Messages signed in one transaction when a store gets its log. */
 const ADOPT_AT_ONCE = 256;
 
@@ -65,7 +67,7 @@ export class SessionView implements OperationView {
     at: { readonly sessionId: string; readonly seq: number; readonly atMs: number },
     entry: SessionEntry,
   ): { readonly place: string; readonly dot: string } {
-    const turn = entry.message.role === 'user' ? undefined : turnAt(writer, at.sessionId, at.seq);
+    const turn = entry.message.role === 'user' ? undefined : this.#turnAt(writer, at.sessionId, at.seq);
     const change = (message: Message) =>
       JSON.stringify({
         type: 'entry',
@@ -94,6 +96,20 @@ export class SessionView implements OperationView {
   delete(writer: Writer, sessionId: string): void {
     const body = JSON.stringify({ type: 'delete', session: sessionId } satisfies SessionChange);
     this.#raiseFloor(writer, sessionId, this.#log.append(writer, body));
+  }
+
+  /**
+   * When the turn began that this node was in after the message numbered `seq`; undefined when it was in none. A turn that
+   * was begun under another key goes on as one of its own, behind it: within one, the author decides what comes first.
+   */
+  #turnAt(writer: Writer, sessionId: string, seq: number): string | undefined {
+    const row = writer.get(
+      'SELECT place FROM messages WHERE session_id = ? AND author IS NULL AND seq <= ? ORDER BY seq DESC LIMIT 1',
+      sessionId,
+      seq,
+    );
+    const place = row === undefined ? '' : textOf(row, 'place');
+    return place.startsWith(this.#log.self, TIME_CHARS) ? place.slice(0, TIME_CHARS) : undefined;
   }
 
   #raiseFloor(writer: Writer, sessionId: string, stamp: OperationStamp): void {
@@ -136,16 +152,6 @@ function fromOutside(message: Message): SessionEntry {
 
 function placeOf(stamp: OperationStamp, began: string): string {
   return `${began}${stamp.author}${stamp.replica}${stamp.seq.toString(16).padStart(14, '0')}`;
-}
-
-/** When the turn began that this node was in after the message numbered `seq`; undefined when it was in none. */
-function turnAt(writer: Writer, sessionId: string, seq: number): string | undefined {
-  const row = writer.get(
-    'SELECT place FROM messages WHERE session_id = ? AND author IS NULL AND seq <= ? ORDER BY seq DESC LIMIT 1',
-    sessionId,
-    seq,
-  );
-  return row === undefined ? undefined : textOf(row, 'place').slice(0, 16);
 }
 
 /** The beginning of what is too long to be shared whole. */

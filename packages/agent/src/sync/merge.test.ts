@@ -1,4 +1,5 @@
 import type { WireOperation } from '@skein/protocol';
+import { measured, sized, sizedTimeout } from '@skein/testing';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { bring, createTestLogs, everybody, operationsIn, type TestLogs } from '../../test/test-logs.ts';
@@ -103,7 +104,10 @@ function stateOf(node: TestLogs) {
   };
 }
 
-test('whatever the order, the pages and the repetitions, everybody ends with the same', { timeout: 120_000 }, async () => {
+test('whatever the order, the pages and the repetitions, everybody ends with the same', {
+  timeout: sizedTimeout({ ci: 120_000, full: 3_600_000 }),
+}, async () => {
+  const seeds = sized({ ci: 100, full: 3_000 });
   await fc.assert(
     fc.asyncProperty(
       fc.array(action, { minLength: 5, maxLength: 40 }),
@@ -135,15 +139,19 @@ test('whatever the order, the pages and the repetitions, everybody ends with the
         for (const node of nodes) expect(shown(stateOf(node))).toEqual(shown(state));
       },
     ),
-    { numRuns: 100 },
+    { numRuns: seeds },
   );
+  measured('simulation', { counts: { seeds } });
 });
 
 function withoutTaint(messages: unknown): unknown {
   return JSON.parse(JSON.stringify(messages, (key, value: unknown) => (key === 'untrusted' ? undefined : value)));
 }
 
-test('turns stay whole, and each author’s in their order', async () => {
+test('turns stay whole, and each author’s in their order', {
+  timeout: sizedTimeout({ ci: 30_000, full: 3_600_000 }),
+}, async () => {
+  const seeds = sized({ ci: 40, full: 2_000 });
   await fc.assert(
     fc.asyncProperty(fc.array(action, { minLength: 5, maxLength: 40 }), async (actions) => {
       using a = createTestLogs();
@@ -165,6 +173,7 @@ test('turns stay whole, and each author’s in their order', async () => {
         }
       }
     }),
-    { numRuns: 40 },
+    { numRuns: seeds },
   );
+  measured('simulation', { counts: { seeds } });
 });

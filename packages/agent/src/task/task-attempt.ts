@@ -1,5 +1,5 @@
 import { SkeinError, type TaskOutcome } from '@skein/protocol';
-import { failedOutcome, type TaskExecutor, type TaskInfo } from './task.ts';
+import { failedOutcome, type TaskExecutor, type TaskInfo, type TaskOwner } from './task.ts';
 import type { TaskEnds } from './task-ends.ts';
 import type { BegunTask, TaskJournal } from './task-journal.ts';
 import type { QueuedTask } from './task-queue.ts';
@@ -15,7 +15,7 @@ export interface TaskAttemptParts extends Pick<TaskRunParts, 'clock' | 'meter' |
   readonly onError: ((error: SkeinError) => void) | undefined;
 }
 
-/** A task that is to wait again, for another executor. */
+/** A task that is to wait again, for another executor or as it was handed over anew. */
 export interface WaitsAgain {
   readonly info: TaskInfo;
   /** What it keeps of when it waited before. */
@@ -25,16 +25,13 @@ export interface WaitsAgain {
 /** One executor's turn at one task: begun in the journal, run, and its end kept there, or the task given back. */
 export class TaskAttempt {
   readonly queued: QueuedTask;
-  /** It runs on this node. */
-  readonly isHere: boolean;
   readonly #parts: TaskAttemptParts;
   readonly #run: TaskRun;
-  #handedOver: TaskInfo | undefined;
+  #handedOver: WaitsAgain | undefined;
 
   constructor(parts: TaskAttemptParts) {
     this.#parts = parts;
     this.queued = parts.queued;
-    this.isHere = parts.executor.owner === 'me';
     const { journal, clock, executor, meter, announce } = parts;
     const { limits } = journal;
     const { info, deadlineMs } = this.queued;
@@ -43,7 +40,7 @@ export class TaskAttempt {
   }
 
   /** The task as it was handed over anew meanwhile: it waits again so, whatever came of this run. */
-  get handedOver(): TaskInfo | undefined {
+  get handedOver(): WaitsAgain | undefined {
     return this.#handedOver;
   }
 
@@ -63,8 +60,8 @@ export class TaskAttempt {
   }
 
   /** The task was handed over anew: this run of it is over, and it begins again as it is now. */
-  takeOver(info: TaskInfo): void {
-    this.#handedOver = info;
+  takeOver(task: WaitsAgain): void {
+    this.#handedOver = task;
     this.#run.stop('taken-over', new SkeinError('The task was handed over anew', { code: 'conflict' }));
   }
 
@@ -98,14 +95,31 @@ export class TaskAttempt {
     }
     const end = await this.#run.run(begun);
     if (end.type === 'unavailable') return this.#giveBack(begun, end.error);
+    if (end.type === 'refused') return this.#waitOn(begun, { error: end.error, begunBy: next ? undefined : begunBy });
     if (end.type === 'ended') await ends.finish(begun.fence, end.outcome, this.#run.tokens);
     else if (end.why === 'stopping') await journal.release(begun.fence);
     return undefined;
   }
 
+  /** It was not taken, so nobody has it who had not before, and nobody was lost: it waits on, as long as it may take. */
+  async #waitOn(
+    begun: BegunTask,
+    refused: { readonly error: SkeinError; readonly begunBy: TaskOwner | undefined },
+  ): Promise<WaitsAgain | undefined> {
+    const { journal, clock } = this.#parts;
+    const { error: failure, begunBy } = refused;
+    const isInTime = clock.monotonicMs() + (failure.retryAfterMs ?? 0) < this.queued.deadlineMs;
+    if (this.queued.info.origin !== journal.self || !isInTime) {
+      return this.#giveBack(begun, new SkeinError(failure.message, { code: 'unavailable', cause: failure }));
+    }
+    const info = await journal.release(begun.fence);
+    const { place, sinceMs, deadlineMs, tried } = this.queued;
+    return { info, kept: { place, sinceMs, deadlineMs, begunBy, tried, failure, failedMs: clock.monotonicMs() } };
+  }
+
   /** An own task waits for the next executor; one of another node goes back to it: that one chooses who has it. */
   async #giveBack({ fence }: BegunTask, error: SkeinError): Promise<WaitsAgain | undefined> {
-    const { journal, ends, executor } = this.#parts;
+    const { journal, clock, ends, executor } = this.#parts;
     const { tokens } = this.#run;
     if (this.queued.info.origin !== journal.self) {
       await ends.finish(fence, failedOutcome('failed', error, tokens), tokens);
@@ -114,7 +128,8 @@ export class TaskAttempt {
     const info = await journal.release(fence);
     const { place, sinceMs, deadlineMs } = this.queued;
     const tried = [...this.queued.tried, executor.owner];
-    return { info, kept: { place, sinceMs, deadlineMs, begunBy: executor.owner, tried, failure: error } };
+    const failed = { failure: error, failedMs: clock.monotonicMs() };
+    return { info, kept: { place, sinceMs, deadlineMs, begunBy: executor.owner, tried, ...failed } };
   }
 
   /** How a task ends that somebody had, and that nobody else may go on with. */

@@ -56,6 +56,11 @@ export class TaskCounts {
     };
   }
 
+  /** Open tasks that one node handed over, those counted that are being written. */
+  openOf(sender: PeerId): number {
+    return this.#open.get(sender) ?? 0;
+  }
+
   /** A task has ended. */
   ended(sender: PeerId): void {
     this.#change(sender, -1);

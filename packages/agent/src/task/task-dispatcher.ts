@@ -75,16 +75,17 @@ export class TaskDispatcher {
     const key = keyOf(info);
     const active = this.#active.get(key);
     if (active !== undefined) {
-      active.attempt.takeOver(info);
+      active.attempt.takeOver({ info, kept });
       return;
     }
     const { clock } = this.#parts;
     this.#queue.remove(key);
     this.#added += 1;
-    const deadlineMs = clock.monotonicMs() + (info.deadlineAtMs - clock.now());
-    const fresh = { place: this.#added, sinceMs: clock.monotonicMs(), deadlineMs, begunBy: undefined };
-    this.#queue.add({ key, info, tried: [], failure: undefined, ...fresh, ...kept });
-    this.#expiry.watch(deadlineMs);
+    const sinceMs = clock.monotonicMs();
+    const fresh = { place: this.#added, sinceMs, deadlineMs: sinceMs + (info.deadlineAtMs - clock.now()), begunBy: undefined };
+    const queued = { key, info, tried: [], failure: undefined, failedMs: undefined, ...fresh, ...kept };
+    this.#queue.add(queued);
+    this.#expiry.watch(queued.deadlineMs);
     this.#loadChanged();
     this.wake();
   }
@@ -117,6 +118,11 @@ export class TaskDispatcher {
     return this.#places.freeFor(sender);
   }
 
+  /** As `TaskPlaces.forwardedTo`. */
+  forwardedTo(peer: PeerId): number {
+    return this.#places.forwardedTo(peer);
+  }
+
   /** How many tasks of one sender wait. */
   waitingOf(sender: PeerId): number {
     return this.#queue.waitingOf(sender);
@@ -146,7 +152,9 @@ export class TaskDispatcher {
       // Those that have a place come first, so nobody after this one has.
       if (!(localFree || otherFree)) break;
       const gaveUp = task.failure !== undefined && task.tried.length >= options.maxTries;
-      const choice = gaveUp ? undefined : placement.choose(task.info, { tried: task.tried, localFree });
+      const { tried, failedMs = clock.monotonicMs() } = task;
+      const sinceFailureMs = clock.monotonicMs() - failedMs;
+      const choice = gaveUp ? undefined : placement.choose(task.info, { tried, sinceFailureMs, localFree });
       if (choice === undefined && task.failure !== undefined) this.#endQueued(task, task.failure);
       else if (choice === undefined || choice === 'wait' || !(choice.owner === 'me' ? localFree : otherFree))
         skip.add(task.key);
@@ -159,7 +167,7 @@ export class TaskDispatcher {
     this.#queue.take(queued);
     const { journal, clock, ends, meter, announce, onError } = this.#parts;
     const attempt = new TaskAttempt({ journal, clock, ends, queued, executor, meter, announce, onError });
-    const leave = this.#places.take(queued.info.sender, { here: attempt.isHere });
+    const leave = this.#places.take(queued.info.sender, executor.owner);
     this.#active.set(queued.key, { attempt, over: this.#perform(attempt, leave) });
   }
 
@@ -171,7 +179,8 @@ export class TaskDispatcher {
     leave();
     if (again !== undefined) this.add(again.info, again.kept);
     this.#queue.done(queued);
-    if (attempt.handedOver !== undefined) this.add(attempt.handedOver);
+    const { handedOver } = attempt;
+    if (handedOver !== undefined) this.add(handedOver.info, handedOver.kept);
     this.#loadChanged();
     this.wake();
   }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ConversationEntry } from '@skein/protocol';
-import { VirtualClock } from '@skein/testing';
+import { turns, VirtualClock } from '@skein/testing';
 import { describe, expect, test } from 'vitest';
 import { ALICE, BOB, createTestTasks, done, draft, executor, ME } from '../../test/test-tasks.ts';
 import { failedOutcome } from './task.ts';
@@ -256,6 +256,54 @@ describe('after a restart', () => {
     const outcome = net.runner.outcome(task, { signal: never });
     await clock.advance(1);
     expect(await outcome).toMatchObject({ error: { code: 'deadline-exceeded' } });
+  });
+
+  test.for([3_600_000, -3_600_000])(
+    'a clock set by %i ms, before the process ended or after, leaves the time that is left alone',
+    async (setMs) => {
+      for (const setInLife of [0, 1, 2]) {
+        using file = disk();
+        const clock = new VirtualClock();
+        const tasks = Array.from({ length: 2 }, () => draft({ remainingMs: 60_000 }));
+        for (const [life, task] of tasks.entries()) {
+          await using net = await createTestTasks({ path: file.path, clock, boot: 'a' });
+          await net.journal.recover();
+          if (life === setInLife) clock.wallOffsetMs += setMs;
+          await net.journal.submit(task);
+          await clock.advance(10_000);
+        }
+        if (setInLife === 2) clock.wallOffsetMs += setMs;
+        await using net = await createTestTasks({ path: file.path, clock, boot: 'a', placement: { choose: () => 'wait' } });
+        const states = () => tasks.map((task) => net.journal.get(task)?.state);
+        // The second came 10 s after the first, which has waited for 20.
+        for (const [ms, expected] of [
+          [39_000, ['queued', 'queued']],
+          [2_000, ['failed', 'queued']],
+          [8_000, ['failed', 'queued']],
+          [2_000, ['failed', 'failed']],
+        ] as const) {
+          await clock.advance(ms);
+          await turns(8);
+          expect(states(), `set in life ${setInLife}`).toEqual(expected);
+        }
+      }
+    },
+  );
+
+  test('after a boot the wall clock alone tells how long it took', async () => {
+    using file = disk();
+    const clock = new VirtualClock();
+    const task = draft({ remainingMs: 60_000 });
+    {
+      await using net = await createTestTasks({ path: file.path, clock, boot: 'a' });
+      await net.journal.submit(task);
+    }
+    clock.wallOffsetMs += 50_000;
+    await using net = await createTestTasks({ path: file.path, clock, boot: 'b', placement: { choose: () => 'wait' } });
+    await clock.advance(9_000);
+    expect(net.journal.get(task)?.state).toBe('queued');
+    await clock.advance(1_001);
+    expect(net.journal.get(task)?.state).toBe('failed');
   });
 
   test('a task that ends the process each time is not begun without end', async () => {

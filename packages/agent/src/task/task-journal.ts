@@ -12,6 +12,7 @@ import { isFinal, type Task, type TaskDraft, type TaskInfo, type TaskOwner, type
 import { acceptTask, checkDraft, forgottenOutcome, pruneTasks, retryTask, senderOf } from './task-changes.ts';
 import { TaskConversations } from './task-conversations.ts';
 import { TaskCounts } from './task-counts.ts';
+import { type MachineClock, TaskEpoch } from './task-epoch.ts';
 import { TASK_LIMITS, type TaskLimits } from './task-limits.ts';
 import { findHandedOver, findOpen, findOpenIn, findRows, sumTokens, type TaskFilter } from './task-queries.ts';
 import {
@@ -41,6 +42,8 @@ export interface TaskJournalParts {
   /** Where the conversations of this node's own tasks are kept, in the same database; without, they begin empty. */
   readonly sessions?: SessionStore;
   readonly now: () => number;
+  /** By which deadlines hold though the wall clock is set; without, they do while the process lives. */
+  readonly machine?: MachineClock | undefined;
   readonly limits?: Partial<TaskLimits>;
 }
 
@@ -76,6 +79,7 @@ export class TaskJournal {
   readonly self: PeerId;
   readonly #database: Database;
   readonly #now: () => number;
+  readonly #epoch: TaskEpoch;
   readonly limits: TaskLimits;
   readonly #counts: TaskCounts;
   readonly #conversations: TaskConversations;
@@ -85,6 +89,7 @@ export class TaskJournal {
     this.self = parts.self;
     this.#database = parts.database;
     this.#now = parts.now;
+    this.#epoch = new TaskEpoch({ now: parts.now, machine: parts.machine });
     this.limits = { ...TASK_LIMITS, ...parts.limits };
     const { database, self, sessions } = parts;
     this.#counts = new TaskCounts({ database, self, limits: this.limits });
@@ -102,8 +107,7 @@ export class TaskJournal {
     const known = findRow(this.#database, draft);
     const mayOpen = known === undefined || draft.attempt > known.attempt;
     using place = mayOpen ? this.#counts.reserve(senderOf(draft), { isNew: known === undefined }) : undefined;
-    const nowMs = this.#now();
-    const accepted = await this.#database.write((writer) => acceptTask(writer, draft, nowMs));
+    const accepted = await this.#database.write((writer) => acceptTask(writer, draft, this.#epoch.align(writer)));
     place?.keep(accepted);
     return { task: infoOf(accepted.row), duplicate: accepted.duplicate };
   }
@@ -193,8 +197,10 @@ export class TaskJournal {
       throw new SkeinError(`Only its own node, ${shortPeerId(ref.origin)}, can take that task up again`, { code: 'denied' });
     }
     using place = this.#counts.reserve(ref.origin, { isNew: false });
-    const nowMs = this.#now();
-    const row = await this.#database.write((writer) => retryTask(writer, this.#row(writer, ref), { nowMs, remainingMs }));
+    const row = await this.#database.write((writer) => {
+      const nowMs = this.#epoch.align(writer);
+      return retryTask(writer, this.#row(writer, ref), { nowMs, remainingMs });
+    });
     place.keep({ open: true, known: false });
     return infoOf(row);
   }
@@ -233,12 +239,19 @@ export class TaskJournal {
     return findOpenIn(this.#database, session, { origin: this.self, limit: 100 }).map(infoOf);
   }
 
+  /** How many tasks that one node handed over are open, or being written. */
+  openOf(sender: PeerId): number {
+    return this.#counts.openOf(sender);
+  }
+
   /** Every open task, the oldest first, as the process before this one left it. To be called once, before any begins. */
   async recover(): Promise<readonly RecoveredTask[]> {
-    const rows = findOpen(this.#database);
     const crashesOf = (row: TaskRow) => row.crashes + (row.state === 'running' ? 1 : 0);
-    await this.#database.write((writer) => {
-      for (const row of rows) if (row.state === 'running') updateRow(writer, row, { crashes: crashesOf(row) });
+    const rows = await this.#database.write((writer) => {
+      this.#epoch.align(writer);
+      const open = findOpen(writer);
+      for (const row of open) if (row.state === 'running') updateRow(writer, row, { crashes: crashesOf(row) });
+      return open;
     });
     return rows.map((row) => ({
       task: infoOf(row),

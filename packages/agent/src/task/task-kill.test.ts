@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { openDatabase } from '@skein/engine';
+import { measured, sized, sizedTimeout } from '@skein/testing';
 import { expect, test } from 'vitest';
 import { ME } from '../../test/test-tasks.ts';
 import { sessionMigrations } from '../session/session-migrations.ts';
@@ -98,7 +99,10 @@ test('a node that is not killed does all of it once', async () => {
   expect(node.effects().get(id)).toHaveLength(6);
 });
 
-test('killed at each of its writes, before and after: nothing accepted is lost, nothing that must not be repeated is', async () => {
+test('killed at each of its writes, before and after: nothing accepted is lost, nothing that must not be repeated is', {
+  timeout: sizedTimeout({ ci: 120_000, full: 600_000 }),
+  repeats: sized({ ci: 0, full: 9 }),
+}, async () => {
   const ends = new Set<string>();
   let last = 0;
   for (let write = 1; ; write += 1) {
@@ -119,15 +123,20 @@ test('killed at each of its writes, before and after: nothing accepted is lost, 
   // The recovery, the task, its beginning, three answers, two intents, six results, its end.
   expect(last).toBe(15);
   expect([...ends].sort()).toEqual(['done', 'unknown']);
-}, 120_000);
+  measured('kills', { counts: { kills: 2 * last }, peaks: { failPoints: 2 * last } });
+});
 
-test('killed at any moment, over and over, with many tasks at once: nothing is lost and nothing done twice', async () => {
+test('killed at any moment, over and over, with many tasks at once: nothing is lost and nothing done twice', {
+  timeout: sizedTimeout({ ci: 60_000, full: 600_000 }),
+  repeats: sized({ ci: 0, full: 19 }),
+}, async () => {
   using node = new Node();
   for (const killAfter of [1, 3, 8, 15, 30, 5]) {
     await node.live({ submit: Array.from({ length: 12 }, () => randomUUID()), killAfter });
+    measured('kills', { counts: { kills: 1 } });
   }
   expect(await node.live({})).toBe(true);
   const states = node.check();
   expect(states.length).toBeGreaterThanOrEqual(node.accepted.length);
   expect(states.filter((state) => state === 'done').length).toBeGreaterThan(states.length / 2);
-}, 60_000);
+});

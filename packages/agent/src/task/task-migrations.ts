@@ -52,4 +52,15 @@ export const taskMigrations: readonly Migration[] = [
     `,
   },
   { component: 'tasks', version: 2, sql: 'CREATE INDEX tasks_sender ON tasks (sender, id);' },
+  {
+    component: 'tasks',
+    version: 3,
+    sql: `
+      CREATE TABLE task_epoch (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        boot TEXT NOT NULL,
+        apart_ms INTEGER NOT NULL
+      ) STRICT;
+    `,
+  },
 ];

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { openDatabase } from '@skein/engine';
 import { SkeinError, type TaskState } from '@skein/protocol';
+import { measured, sized, sizedTimeout } from '@skein/testing';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { done, draft, ME } from '../../test/test-tasks.ts';
@@ -171,7 +172,10 @@ class Pair {
   }
 }
 
-test('whatever is asked of a journal, in whatever order, it does as its model does', async () => {
+test('whatever is asked of a journal, in whatever order, it does as its model does', {
+  timeout: sizedTimeout({ ci: 30_000, full: 1_800_000 }),
+}, async () => {
+  const seeds = sized({ ci: 150, full: 5_000 });
   await fc.assert(
     fc.asyncProperty(fc.array(operation, { maxLength: 40 }), async (operations) => {
       const pair = new Pair();
@@ -184,6 +188,7 @@ test('whatever is asked of a journal, in whatever order, it does as its model do
         pair.close();
       }
     }),
-    { numRuns: 150 },
+    { numRuns: seeds },
   );
+  measured('simulation', { counts: { seeds } });
 });

@@ -1,4 +1,5 @@
 import type { PeerId } from '@skein/protocol';
+import type { TaskOwner } from './task.ts';
 
 export interface TaskPlacesParts {
   readonly self: PeerId;
@@ -16,6 +17,8 @@ export class TaskPlaces {
   readonly #parts: TaskPlacesParts;
   /** By who handed them over; no more than places. */
   readonly #hereOf = new Map<PeerId, number>();
+  /** By who has them; no more than places. */
+  readonly #elsewhereAt = new Map<PeerId, number>();
   #here = 0;
   #elsewhere = 0;
 
@@ -33,6 +36,11 @@ export class TaskPlaces {
     return this.#elsewhere < this.#parts.maxForwarded;
   }
 
+  /** Tasks that one other node was given and has not ended. */
+  forwardedTo(peer: PeerId): number {
+    return this.#elsewhereAt.get(peer) ?? 0;
+  }
+
   /** Places on this node that tasks of one sender may take now. */
   freeFor(sender: PeerId): number {
     const { self, capacity } = this.#parts;
@@ -41,20 +49,25 @@ export class TaskPlaces {
     return Math.min(free, Math.max(1, capacity - 1) - (this.#hereOf.get(sender) ?? 0));
   }
 
-  /** Takes a place for a task of this sender. What it returns gives it back, once. */
-  take(sender: PeerId, { here }: { readonly here: boolean }): () => void {
-    this.#change(sender, here, 1);
-    return () => this.#change(sender, here, -1);
+  /** Takes a place with this owner for a task of this sender. What it returns gives it back, once. */
+  take(sender: PeerId, owner: TaskOwner): () => void {
+    this.#change(sender, owner, 1);
+    return () => this.#change(sender, owner, -1);
   }
 
-  #change(sender: PeerId, here: boolean, by: 1 | -1): void {
-    if (!here) {
+  #change(sender: PeerId, owner: TaskOwner, by: 1 | -1): void {
+    if (owner === 'me') {
+      this.#here += by;
+      count(this.#hereOf, sender, by);
+    } else {
       this.#elsewhere += by;
-      return;
+      count(this.#elsewhereAt, owner, by);
     }
-    this.#here += by;
-    const count = (this.#hereOf.get(sender) ?? 0) + by;
-    if (count > 0) this.#hereOf.set(sender, count);
-    else this.#hereOf.delete(sender);
   }
+}
+
+function count(counts: Map<PeerId, number>, id: PeerId, by: 1 | -1): void {
+  const counted = (counts.get(id) ?? 0) + by;
+  if (counted > 0) counts.set(id, counted);
+  else counts.delete(id);
 }

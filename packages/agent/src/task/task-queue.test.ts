@@ -9,7 +9,8 @@ const task = (place: number, sender: number, session: number, priority: TaskInfo
   const times = { acceptedAtMs: 0, updatedAtMs: 0, deadlineAtMs: 0 };
   const state = { attempt: 1, state: 'queued', owner: 'me', tokens: 0, title: '' } as const;
   const info = { origin, sender: origin, path: [origin], id: `${place}`, session: `${session}`, priority, ...times, ...state };
-  return { key: `${place}`, info, place, sinceMs: 0, deadlineMs: 0, begunBy: undefined, tried: [], failure: undefined };
+  const failed = { tried: [], failure: undefined, failedMs: undefined };
+  return { key: `${place}`, info, place, sinceMs: 0, deadlineMs: 0, begunBy: undefined, ...failed };
 };
 
 const tasks = fc

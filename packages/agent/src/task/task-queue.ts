@@ -19,6 +19,8 @@ export interface QueuedTask {
   /** Who had it and could not be reached, and what the last of them failed with. */
   readonly tried: readonly TaskOwner[];
   readonly failure: SkeinError | undefined;
+  /** When it did, on the monotonic clock. */
+  readonly failedMs: number | undefined;
 }
 
 interface Lane {

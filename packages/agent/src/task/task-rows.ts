@@ -1,5 +1,14 @@
 import { integerOf, type Reader, type Row, rowChecksum, textOf, verifyRow, type Writer } from '@skein/engine';
-import { conversationEntry, parsePeerId, SkeinError, taskEvent, taskOutcome, taskPriority, taskState } from '@skein/protocol';
+import {
+  conversationEntry,
+  type PeerId,
+  parsePeerId,
+  SkeinError,
+  taskEvent,
+  taskOutcome,
+  taskPriority,
+  taskState,
+} from '@skein/protocol';
 import { z } from 'zod';
 import type { TaskInfo, TaskRef, TaskStep } from './task.ts';
 
@@ -47,13 +56,15 @@ const COLUMNS = [
   'updated_at_ms',
 ] as const;
 
-/** The first columns never change once a row is there. */
+/** The first columns change only with the key of the node they name. */
 const FIXED = 9;
 
 const INSERT = `INSERT INTO tasks (${COLUMNS.join(', ')}, sum) VALUES (${COLUMNS.map(() => '?').join(', ')}, ?) RETURNING num`;
 const UPDATE = `UPDATE tasks SET (${COLUMNS.slice(FIXED).join(', ')}, sum) = (${COLUMNS.slice(FIXED)
   .map(() => '?')
   .join(', ')}, ?) WHERE num = ?`;
+
+const READDRESS = 'UPDATE tasks SET (origin, path, sender, sum) = (?, ?, ?, ?) WHERE num = ?';
 
 /** The row of a task, undefined when it is not known. @throws SkeinError `corrupt`. */
 export function findRow(reader: Reader, ref: TaskRef): TaskRow | undefined {
@@ -107,6 +118,16 @@ export function updateRow(writer: Writer, row: TaskRow, change: RowChange): Task
   const values = valuesOf(changed);
   writer.run(UPDATE, ...values.slice(FIXED), rowChecksum(values), row.num);
   return changed;
+}
+
+/** Writes whose a row is and who handed it over. */
+export function readdressRow(
+  writer: Writer,
+  row: TaskRow,
+  { origin, path, sender }: { readonly origin: PeerId; readonly path: readonly PeerId[]; readonly sender: PeerId },
+): void {
+  const sum = rowChecksum(valuesOf({ ...row, origin, path, sender }));
+  writer.run(READDRESS, origin, JSON.stringify(path), sender, sum, row.num);
 }
 
 export type RowChange = Partial<

@@ -17,6 +17,8 @@ export type RunEnd =
   | { readonly type: 'ended'; readonly outcome: TaskOutcome }
   /** Its executor could not be reached: another may go on from its steps. */
   | { readonly type: 'unavailable'; readonly error: SkeinError }
+  /** Another node had no room for it and has not taken it. */
+  | { readonly type: 'refused'; readonly error: SkeinError }
   /** The task is another's now, or is to go on in another life of the process. */
   | { readonly type: 'left'; readonly why: 'stopping' | 'taken-over' };
 
@@ -138,6 +140,7 @@ export class TaskRun {
         return end('failed');
       case undefined:
         if (running.length > 0) return end('unknown');
+        if (error.code === 'busy' && this.#parts.executor.owner !== 'me') return { type: 'refused', error };
         return error.code === 'unavailable' ? { type: 'unavailable', error } : end('failed');
     }
   }

@@ -1,3 +1,4 @@
+import { openDatabase } from '@skein/engine';
 import { SkeinError, type TaskEvent } from '@skein/protocol';
 import { turns } from '@skein/testing';
 import { describe, expect, test } from 'vitest';
@@ -16,7 +17,9 @@ import {
   ME,
   type TestTasks,
 } from '../../test/test-tasks.ts';
+import { sessionMigrations } from '../session/session-migrations.ts';
 import type { Placement, TaskExecutor, TaskRef } from './task.ts';
+import { taskMigrations } from './task-migrations.ts';
 
 const never = new AbortController().signal;
 
@@ -542,6 +545,25 @@ describe('a deadline', () => {
     expect(await Promise.all(outcomes)).toMatchObject([late, late]);
   });
 
+  test('how long ago the last node failed is told by a clock that does not jump', async () => {
+    const told: number[] = [];
+    const choose: Placement['choose'] = (_, { tried, sinceFailureMs }) => {
+      if (tried.length === 0) return unavailable(ALICE);
+      told.push(sinceFailureMs);
+      return 'wait';
+    };
+    await using net = await createTestTasks({ placement: { choose } });
+    await net.runner.submit(draft());
+    await turns(8);
+    for (const setMs of [3_600_000, -7_200_000]) {
+      net.clock.wallOffsetMs += setMs;
+      await net.clock.advance(1_000);
+      net.runner.wake();
+      await turns(8);
+    }
+    expect([told[0], ...told.slice(-2)]).toEqual([0, 1_000, 2_000]);
+  });
+
   test('is not moved by a wall clock that jumps', async () => {
     const { held, release } = gate();
     await using net = await createTestTasks({ placement: always(held) });
@@ -617,6 +639,27 @@ describe('placing', () => {
     await using same = await createTestTasks({ placement: always(counting), options: { maxTries: 3 } });
     expect(await same.run(draft())).toMatchObject(failed);
     expect(tries).toBe(3);
+  });
+
+  test('one who has no room has not had it: it waits as long as it may, under the same attempt', async () => {
+    let room = false;
+    const attempts: number[] = [];
+    const full = executor(async (task) => {
+      attempts.push(task.attempt);
+      if (!room) throw new SkeinError('full', { code: 'busy', retryAfterMs: 1_000 });
+      return done('there');
+    }, ALICE);
+    await using net = await createTestTasks({ placement: always(full), options: { maxTries: 2 } });
+    const task = draft({ remainingMs: 60_000 });
+    const outcome = net.run(task);
+    while (attempts.length < 5) await turns(8);
+    room = true;
+    expect(await outcome).toMatchObject({ state: 'done', text: 'there' });
+    expect(new Set(attempts)).toEqual(new Set([1]));
+    // Where there is room only when its time is over, another may be asked, and nobody waits for nothing.
+    room = false;
+    const late = draft({ remainingMs: 500 });
+    expect(await net.run(late)).toMatchObject({ state: 'failed', error: { code: 'unavailable', message: 'full' } });
   });
 
   test("another node's task goes back to it, which chooses who is next", async () => {
@@ -776,6 +819,38 @@ describe('taken up again by a person', () => {
     await expect(net.runner.retry(own, { remainingMs: 1 })).rejects.toMatchObject({ code: 'conflict' });
     await expect(net.runner.retry(other, { remainingMs: 1 })).rejects.toMatchObject({ code: 'denied' });
     await expect(net.runner.retry(draft(), { remainingMs: 1 })).rejects.toMatchObject({ code: 'not-found' });
+  });
+});
+
+describe('starting', () => {
+  test('goes on with its own tasks, and ends those of others, whose sessions are over, before it takes any in', async () => {
+    const database = openDatabase({ path: ':memory:', migrations: [...sessionMigrations, ...taskMigrations] });
+    const { held } = gate();
+    const before = await createTestTasks({ database, placement: always(held) });
+    const [own, running, waiting] = [
+      draft({ session: '1' }),
+      draft({ origin: ALICE, session: '2' }),
+      draft({ origin: ALICE, path: [ALICE, BOB], session: '3' }),
+    ];
+    for (const task of [own, running, waiting]) await before.runner.submit(task);
+    await turns(8);
+    await before.runner[Symbol.asyncDispose]();
+    const ran: string[] = [];
+    const local = executor(async ({ id }) => {
+      ran.push(id);
+      return done();
+    });
+    await using after = await createTestTasks({ database, placement: always(local) });
+    expect([running, waiting].map((task) => after.journal.get(task))).toMatchObject([
+      { state: 'canceled', outcome: { error: { code: 'unavailable' } } },
+      { state: 'canceled', outcome: { error: { code: 'unavailable' } } },
+    ]);
+    expect(after.runner.openOf(ALICE) + after.runner.openOf(BOB)).toBe(0);
+    expect(await after.runner.outcome(own, { signal: never })).toMatchObject({ state: 'done' });
+    expect(ran).toEqual([own.id]);
+    // Whoever still wants it says so.
+    expect(await after.run({ ...running, attempt: 2 })).toMatchObject({ state: 'done' });
+    expect(ran).toEqual([own.id, running.id]);
   });
 });
 

@@ -1,5 +1,6 @@
 import { type NodeLoad, type PeerId, SkeinError, type TaskOutcome, type TaskState } from '@skein/protocol';
 import type { Brain } from '../brain/brain.ts';
+import { checkRequestText } from '../turn/request-text.ts';
 import { meteredBrain } from './metered-brain.ts';
 import {
   failedOutcome,
@@ -90,29 +91,39 @@ export class TaskRunner {
     });
   }
 
-  /** Takes up what the process before this one left. @throws SkeinError `corrupt`, `unavailable`. */
+  /**
+   * Takes up what the process before this one left of this node's own. What others had handed over ends: their sessions with
+   * that process are over, so they may have given it to somebody else or not want it any more, and hand it over anew
+   * otherwise. @throws SkeinError `corrupt`, `unavailable`.
+   */
   async start(): Promise<void> {
     const { clock } = this.#parts;
     for (const [peer, tokens] of this.#journal.tokensSince(clock.now() - HOUR_MS)) {
       if (peer !== this.#journal.self) this.#budget.add(peer, tokens);
     }
-    const recovered = await this.#journal.recover();
+    const recovered = (await this.#journal.recover()).map((one) => ({ ...one, end: this.#endOf(one) }));
+    // Before anything is taken in: a task that is handed over anew is not the one that ends here.
+    await Promise.all(recovered.map(({ task, end }) => (end === undefined ? undefined : this.#ends.finish(task, end))));
     this.#dispatcher.start();
-    await Promise.all(recovered.map((one) => this.#recover(one)));
+    for (const { task, begun, end } of recovered) {
+      if (end === undefined) this.#dispatcher.add(task, begun ? { begunBy: task.owner } : {});
+    }
     this.wake();
   }
 
   /**
    * Takes a task in; resolves once it is on the disk.
-   * @throws SkeinError as `TaskJournal.submit`; `busy` for a node that has used up its tokens; `unavailable` when the
+   * @throws SkeinError as `TaskJournal.submit` and `checkRequestText`; `busy` for a node that has used up its tokens; `unavailable` when the
    * runner does not run.
    */
   async submit(draft: TaskDraft): Promise<{ readonly task: TaskInfo; readonly duplicate: boolean }> {
     this.#assertStarted();
+    checkRequestText(draft.text);
     const sender = senderOf(draft);
     if (sender !== this.#journal.self) this.#budget.check(sender);
+    const deadlineMs = this.#parts.clock.monotonicMs() + draft.remainingMs;
     const accepted = await this.#journal.submit(draft);
-    if (!accepted.duplicate) this.#dispatcher.add(accepted.task);
+    if (!accepted.duplicate) this.#dispatcher.add(accepted.task, { deadlineMs });
     return accepted;
   }
 
@@ -156,8 +167,9 @@ export class TaskRunner {
   /** Takes an own task that ended without an answer up again: for a person to say. @throws SkeinError as `TaskJournal.retry`. */
   async retry(ref: TaskRef, options: { readonly remainingMs: number }): Promise<TaskInfo> {
     this.#assertStarted();
+    const deadlineMs = this.#parts.clock.monotonicMs() + options.remainingMs;
     const task = await this.#journal.retry(ref, options);
-    this.#dispatcher.add(task);
+    this.#dispatcher.add(task, { deadlineMs });
     return task;
   }
 
@@ -168,6 +180,16 @@ export class TaskRunner {
   /** How many tasks of one sender could begin on this node now. */
   freeFor(sender: PeerId): number {
     return this.#dispatcher.freeFor(sender);
+  }
+
+  /** How many tasks this node has one other do just now. */
+  forwardedTo(peer: PeerId): number {
+    return this.#dispatcher.forwardedTo(peer);
+  }
+
+  /** How many tasks that one node handed over have not ended, those counted that are being written. */
+  openOf(sender: PeerId): number {
+    return this.#journal.openOf(sender);
   }
 
   /** How many tasks that one node handed over wait. */
@@ -187,17 +209,19 @@ export class TaskRunner {
     this.#ends.stop(error);
   }
 
-  async #recover({ task, begun, crashes, openIntents: open }: RecoveredTask): Promise<void> {
-    const names = open.map(({ name }) => name).join(', ');
+  /** How a task ends that is not to go on in this life of the process. */
+  #endOf({ task, crashes, openIntents: open }: RecoveredTask): TaskOutcome | undefined {
+    const end = (state: 'failed' | 'canceled' | 'unknown', message: string) =>
+      failedOutcome(state, { code: 'unavailable', message }, task.tokens);
     if (open.length > 0 && task.owner === 'me') {
-      const message = `The node ended while ${names} ran: nobody knows whether it took effect`;
-      await this.#ends.finish(task, failedOutcome('unknown', { code: 'unavailable', message }, task.tokens));
-    } else if (crashes >= this.#options.maxCrashes) {
-      const message = `The node ended ${crashes} times while this ran, so it is not begun again`;
-      await this.#ends.finish(task, failedOutcome('failed', { code: 'unavailable', message }, task.tokens));
-    } else {
-      this.#dispatcher.add(task, begun ? { begunBy: task.owner } : {});
+      const names = open.map(({ name }) => name).join(', ');
+      return end('unknown', `The node ended while ${names} ran: nobody knows whether it took effect`);
     }
+    if (task.sender !== this.#journal.self) {
+      return end('canceled', 'The node ended before this did: it goes on once the node that handed it over does so anew');
+    }
+    if (crashes < this.#options.maxCrashes) return undefined;
+    return end('failed', `The node ended ${crashes} times while this ran, so it is not begun again`);
   }
 
   /** What a task uses is counted; for another node's it is bounded as well. */

@@ -101,7 +101,8 @@ export interface TaskExecutor {
   readonly owner: TaskOwner;
   /**
    * Runs a task to its end. What it throws ends the task as `failed` with that code; with `unavailable`, an own task goes
-   * to another executor, and that of another node back to it. It ends soon after the signal fires: it is not waited for.
+   * to another executor, and that of another node back to it; with `busy`, which only another node's executor throws that
+   * has not taken the task, an own task waits on. It ends soon after the signal fires: it is not waited for.
    */
   run(task: Task, context: ExecutorContext): Promise<TaskOutcome>;
   /** A person's answer to a `confirm-request` that it told; false when nothing waits for it. */
@@ -112,6 +113,8 @@ export interface TaskExecutor {
 export interface PlacementContext {
   /** Who had it in this life of the process and failed as `unavailable`. */
   readonly tried: readonly TaskOwner[];
+  /** How long ago the last of them failed; 0 when nobody had it. */
+  readonly sinceFailureMs: number;
   /** A task can begin on this node now; otherwise only another node may be chosen. */
   readonly localFree: boolean;
 }

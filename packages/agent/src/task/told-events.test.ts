@@ -39,6 +39,24 @@ test('a step that was told while it was made is not told again', () => {
   expect(told(...live, called, answered)).toEqual(live);
 });
 
+test('what another node did with its own tool is told as that node’s, with the time it took', () => {
+  const step: TaskEvent = {
+    type: 'step',
+    entries: [
+      {
+        message: { role: 'assistant', text: '', toolCalls: [{ id: 'c', name: 'df', input: {} }] },
+        tainted: true,
+        worker: 'eu',
+      },
+      { message: { role: 'tool', callId: 'c', name: 'df', output: 'full', ok: true }, tainted: true, worker: 'eu', ms: 1_240 },
+    ],
+  };
+  expect(told(step)).toEqual([
+    { type: 'tool-call', id: 'c', name: 'df', peer: 'eu', input: {} },
+    { type: 'tool-result', id: 'c', name: 'df', peer: 'eu', ok: true, ms: 1_240, output: 'full' },
+  ]);
+});
+
 test('a call that is taken up again after a restart is told once, and the next step is told as its own', () => {
   const again: TaskEvent = { type: 'tool-call', ...call, input: { path: '/' } };
   const next: TaskEvent = {

@@ -1,5 +1,5 @@
-import type { TaskEvent } from '@skein/protocol';
-import type { AgentEvent } from '../events.ts';
+import type { ConversationEntry, TaskEvent } from '@skein/protocol';
+import { type AgentEvent, whoRan } from '../events.ts';
 import { agentEventOf } from './task-events.ts';
 
 /** Calls that are remembered as told, and results; beyond, the oldest is forgotten and may be told once more. */
@@ -18,7 +18,7 @@ export class ToldEvents {
 
   /** The next event of `TaskRunner.watch`, as nothing, itself, or what it stands for. */
   take(event: TaskEvent): readonly AgentEvent[] {
-    if (event.type === 'step') return event.entries.flatMap(({ message }) => this.#stepEvents(message));
+    if (event.type === 'step') return event.entries.flatMap((entry) => this.#stepEvents(entry));
     if (event.type === 'tool-call' && !remember(this.#calls, event.id)) return [];
     if (event.type === 'tool-result' && !remember(this.#results, event.id)) return [];
     if (event.type === 'text-delta') this.#said = true;
@@ -26,7 +26,8 @@ export class ToldEvents {
     return shown === undefined ? [] : [shown];
   }
 
-  #stepEvents(message: StepMessage): readonly AgentEvent[] {
+  #stepEvents(entry: ConversationEntry): readonly AgentEvent[] {
+    const { message, ms = 0 } = entry;
     switch (message.role) {
       case 'user':
         return [];
@@ -37,20 +38,18 @@ export class ToldEvents {
         return [
           ...said,
           ...toolCalls.flatMap(({ id, name, input }): readonly AgentEvent[] =>
-            remember(this.#calls, id) ? [{ type: 'tool-call', id, name, peer: peerOf(name), input }] : [],
+            remember(this.#calls, id) ? [{ type: 'tool-call', id, name, peer: whoRan(name, entry), input }] : [],
           ),
         ];
       }
       case 'tool': {
         const { callId: id, name, ok, output } = message;
-        // How long it took is not kept.
-        return remember(this.#results, id) ? [{ type: 'tool-result', id, name, peer: peerOf(name), ok, ms: 0, output }] : [];
+        const peer = whoRan(name, entry);
+        return remember(this.#results, id) ? [{ type: 'tool-result', id, name, peer, ok, ms, output }] : [];
       }
     }
   }
 }
-
-type StepMessage = Extract<TaskEvent, { type: 'step' }>['entries'][number]['message'];
 
 /** False for what is remembered already. */
 function remember(known: Set<string>, id: string): boolean {
@@ -59,10 +58,4 @@ function remember(known: Set<string>, id: string): boolean {
   if (known.size >= MAX_CALLS && oldest !== undefined) known.delete(oldest);
   known.add(id);
   return true;
-}
-
-/** The label in a full name. */
-function peerOf(name: string): string | null {
-  const slash = name.indexOf('/');
-  return slash === -1 ? null : name.slice(0, slash);
 }

@@ -29,6 +29,30 @@ describe('names', () => {
     }
   });
 
+  test('mean no peer where two have one label, however busy the one that was meant is', () => {
+    const set = new ToolSet({ loadOf: (id) => (id === US.id ? 9 : 0), routing: () => ({ routed: 'monitor' }) });
+    for (const peer of [US, EU]) set.replacePeer(peer.id, [named('disk', peer), named('routed', peer)]);
+    expect(() => set.find('monitor/disk')).toThrow(expect.objectContaining({ code: 'not-found' }));
+    expect(() => set.find('routed')).toThrow(expect.objectContaining({ code: 'unavailable' }));
+    expect(set.find('monitor~usus/disk').tool.peer).toEqual(US);
+  });
+
+  test('change with the labels of peers, all at once', () => {
+    const set = new ToolSet({ local: [named('clock')] });
+    for (const peer of [US, LAB]) set.replacePeer(peer.id, [named('disk', peer)]);
+    let changes = 0;
+    set.onChange(() => {
+      changes += 1;
+    });
+    set.relabel((id) => ({ [US.id]: 'lab', [LAB.id]: 'monitor' })[id]);
+    expect(changes).toBe(1);
+    expect(set.find('lab/disk').tool.peer).toEqual({ name: 'lab', id: US.id });
+    expect(set.find('monitor/disk').tool.peer).toEqual({ name: 'monitor', id: LAB.id });
+    set.relabel(() => undefined);
+    expect(changes).toBe(1);
+    expect(set.find('lab/disk').tool.peer?.id).toBe(US.id);
+  });
+
   test('carry as much of the ids as tells them apart', () => {
     const twin = { name: 'monitor', id: `usus${'a'.repeat(47)}b` };
     const set = new ToolSet();

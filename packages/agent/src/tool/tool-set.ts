@@ -11,7 +11,7 @@ const LOCAL = '';
 
 /** A tool with the name it has in this set. */
 export interface NamedTool {
-  /** `tool`, `peer/tool`, or `peer~id4/tool` when two peers have the same label. */
+  /** `tool` or `peer/tool`; `peer~id4/tool` should two peers have the same label, which then means neither of them. */
   readonly name: string;
   /** The label as it stands in the name; null for this node's own. */
   readonly peer: string | null;
@@ -82,6 +82,18 @@ export class ToolSet {
     this.#set(peerId, tools);
   }
 
+  /** Puts the labels that peers have now in place of those they had; undefined leaves a peer's as it is. */
+  relabel(nameOf: (peerId: string) => string | undefined): void {
+    const renamed = [...this.#owners].flatMap(([id, tools]) => {
+      const name = id === LOCAL ? undefined : nameOf(id);
+      if (name === undefined || tools[0]?.peer?.name === name) return [];
+      return [[id, tools.map((tool): Tool => ({ ...tool, peer: { name: parseName(name), id } }))] as const];
+    });
+    if (renamed.length === 0) return;
+    for (const [id, tools] of renamed) this.#owners.set(id, tools);
+    this.#changed();
+  }
+
   /** All tools under their full names, local ones first, then by name. */
   all(): readonly NamedTool[] {
     return [...this.#named.values()];
@@ -100,9 +112,7 @@ export class ToolSet {
   find(name: string): NamedTool {
     const found = this.#routed(name) ?? this.#named.get(name);
     if (found !== undefined) return found;
-    const [first, ...others] = this.all().filter(
-      (named) => named.tool.descriptor.name === name || withoutId(named.name) === name,
-    );
+    const [first, ...others] = this.all().filter((named) => named.tool.descriptor.name === name);
     if (first !== undefined) return this.#leastBusy(first, others);
     const nearest = nearestNames(name, this.#named.keys());
     const hint = nearest.length === 0 ? `there are ${listed([...this.#named.keys()])}` : `the nearest are ${listed(nearest)}`;
@@ -143,6 +153,10 @@ export class ToolSet {
     }
     if (tools.length === 0) this.#owners.delete(owner);
     else this.#owners.set(owner, [...tools]);
+    this.#changed();
+  }
+
+  #changed(): void {
     this.#named = nameAll(this.#owners);
     for (const listener of this.#listeners) listener();
   }
@@ -199,10 +213,6 @@ function labelOf(id: string, label: string, sharing: readonly string[]): string 
   let length = 4;
   while (length < id.length && others.some((other) => other.slice(0, length) === id.slice(0, length))) length += 1;
   return `${label}~${id.slice(0, length)}`;
-}
-
-function withoutId(name: string): string {
-  return name.replace(/~[^/]*\//, '/');
 }
 
 function listed(names: readonly string[]): string {

@@ -18,7 +18,6 @@ export interface AgentOptions {
   readonly maxDeltaChars: number;
   /** Characters of conversation in one request. */
   readonly maxHistoryChars: number;
-  readonly maxTextChars: number;
   readonly maxAnswerChars: number;
   readonly turnTimeoutMs: number;
   readonly toolTimeoutMs: number;
@@ -50,7 +49,6 @@ export const AGENT_DEFAULTS: AgentOptions = {
   maxToolOutputChars: 16_000,
   maxDeltaChars: 256_000,
   maxHistoryChars: 120_000,
-  maxTextChars: 32_000,
   maxAnswerChars: 200_000,
   turnTimeoutMs: 300_000,
   toolTimeoutMs: 120_000,

@@ -1,6 +1,7 @@
 import { SkeinError } from '@skein/protocol';
 import type { Brain } from '../brain/brain.ts';
 import type { AgentEvent } from '../events.ts';
+import type { AuthorLabel } from '../memory/fact-view.ts';
 import type { MemoryStore } from '../memory/memory-store.ts';
 import type { SessionStore } from '../session/session-store.ts';
 import type { ToolSet } from '../tool/tool-set.ts';
@@ -8,6 +9,7 @@ import { AGENT_DEFAULTS, type AgentOptions } from './agent-options.ts';
 import { Confirmations } from './confirmations.ts';
 import { type Conversation, SessionConversation } from './conversation.ts';
 import { Lanes } from './lanes.ts';
+import { checkRequestText } from './request-text.ts';
 import type { KnownPeer } from './system-prompt.ts';
 import { type AskRequest, Turn } from './turn.ts';
 import { TurnStream } from './turn-stream.ts';
@@ -21,6 +23,8 @@ export interface AgentParts {
   readonly memory?: MemoryStore;
   /** The connected peers, for the brain to know; without, those whose tools it has. */
   readonly peers?: () => readonly KnownPeer[];
+  /** The label of an author of facts, by its proven id. */
+  readonly authorLabel?: (id: string) => AuthorLabel | undefined;
   /** Epoch milliseconds. */
   readonly now: () => number;
   /** Ids that cannot be guessed: a confirmation is answered by one. */
@@ -93,9 +97,9 @@ export class Agent {
   }
 
   async #turn(request: AskRequest, context: RunContext): Promise<AgentEvent & { readonly type: 'answer' }> {
-    const { brain, tools, sessions, memory, now, randomId, peers = () => [] } = this.#parts;
+    const { brain, tools, sessions, memory, now, randomId, peers = () => [], authorLabel } = this.#parts;
     const { conversation = new SessionConversation({ sessions, sessionId: request.sessionId }) } = context;
-    const text = this.#checkText(request.text);
+    const text = checkRequestText(request.text);
     using scope = new Scope({ parent: context.signal, what: 'The turn' });
     // Not a second parent: the agent outlives its turns, and each must let go of it when it ends.
     const { signal: life } = this.#life;
@@ -113,6 +117,7 @@ export class Agent {
         keyPrefix: context.keyPrefix,
         memory,
         peers,
+        authorLabel,
         confirmations: this.#confirmations,
         options: this.#options,
         now,
@@ -124,15 +129,6 @@ export class Agent {
       life.removeEventListener('abort', stop);
       scope.abort(new SkeinError('The turn has ended', { code: 'canceled' }));
     }
-  }
-
-  #checkText(text: string): string {
-    const { maxTextChars } = this.#options;
-    if (text.trim() === '') throw new SkeinError('There is nothing to answer: the text is empty', { code: 'invalid' });
-    if (text.length <= maxTextChars) return text;
-    throw new SkeinError(`A text of ${text.length} characters is over the ${maxTextChars} taken: shorten it`, {
-      code: 'too-large',
-    });
   }
 
   async #track<T>(work: Promise<T>): Promise<T> {

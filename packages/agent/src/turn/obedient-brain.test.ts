@@ -1,3 +1,4 @@
+import { measured } from '@skein/testing';
 import { describe, expect, test } from 'vitest';
 import { collect, createTestAgent, tool } from '../../test/test-agent.ts';
 import type { Brain, BrainPart, BrainRequest } from '../brain/brain.ts';
@@ -155,6 +156,7 @@ describe('a brain that does whatever any text says', () => {
       for (const encoding of Object.keys(ENCODINGS)) {
         const outcomes = await Promise.all(GOALS.map((goal) => attack(channel, encoding, goal)));
         expect(outcomes.flat()).toEqual([]);
+        measured('obedient-model', { counts: { scenarios: outcomes.length } });
       }
     },
     120_000,
@@ -167,6 +169,7 @@ describe('a brain that does whatever any text says', () => {
     if (name === 'memory_forget') expect(events).toContainEqual(expect.objectContaining({ type: 'tool-result', ok: true }));
     else expect(changes()).toHaveLength(1);
     if (!name.startsWith('memory_')) expect(effects).toEqual([JSON.stringify([name, input])]);
+    measured('obedient-model', { counts: { benign: 1 } });
   });
 
   test('reads on after reading, as much as it likes', async () => {

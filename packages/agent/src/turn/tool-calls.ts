@@ -25,7 +25,6 @@ export interface ToolCallsParts {
   /** Which tools may be used; without, all of them. */
   readonly mayUse: ((named: NamedTool) => boolean) | undefined;
   readonly conversation: Conversation;
-  readonly now: () => number;
   readonly emit: (event: AgentEvent) => Promise<void>;
   /** Fires when the turn ends, for whatever reason. */
   readonly signal: AbortSignal;
@@ -131,6 +130,7 @@ export class ToolCalls {
     const entry: SessionEntry = {
       message: { role: 'tool', callId: id, name, output, ok, ...untrusted },
       tainted: source !== undefined,
+      ms,
     };
     // What changed something is kept before anybody is told; what only read may be told while the brain still speaks.
     if (changes) await this.#keep(prepared, entry);
@@ -194,7 +194,8 @@ export class ToolCalls {
     const { effect } = named.tool.descriptor;
     if (effect !== 'read') await untilAborted(kept, signal);
     using _slot = await this.#slots.take(signal);
-    using scope = new Scope({ parent: signal, timeoutMs: options.toolTimeoutMs, what: named.name });
+    const { toolTimeoutMs: timeoutMs } = options;
+    using scope = new Scope({ parent: signal, timeoutMs, what: named.name, setting: 'agent.toolTimeoutMs' });
     const relay = new DeltaRelay({
       send: (delta) => this.#emit({ type: 'tool-output', id: call.id, delta }),
       maxChars: options.maxDeltaChars,
@@ -207,11 +208,12 @@ export class ToolCalls {
       emit: (delta: string) => relay.emit(delta),
       turn: { tainted: seen.tainted, taint: (source: string) => void outside.add(source.slice(0, 100)) },
     };
-    const startedMs = this.#parts.now();
+    // A wall clock that is set meanwhile must not tell how long it took.
+    const startedMs = performance.now();
     const done = (ok: boolean, output: Json): Result => ({
       ok,
       output,
-      ms: this.#parts.now() - startedMs,
+      ms: Math.round(performance.now() - startedMs),
       source: outside.size === 0 ? undefined : [...outside].slice(0, 5).join(', '),
     });
     if (effect === 'at-most-once') await untilAborted(conversation.intend(call), signal);

@@ -1,6 +1,7 @@
 import { type PeerId, SkeinError } from '@skein/protocol';
 import type { Brain, BrainPart, BrainRequest } from '../brain/brain.ts';
 import type { AgentEvent, ToolCallSummary } from '../events.ts';
+import { type AuthorLabel, memoryOf } from '../memory/fact-view.ts';
 import type { MemoryStore } from '../memory/memory-store.ts';
 import { fitHistory } from '../session/fit-history.ts';
 import type { SessionEntry } from '../session/session-entry.ts';
@@ -37,6 +38,7 @@ export interface TurnParts {
   readonly keyPrefix: string | undefined;
   readonly memory: MemoryStore | undefined;
   readonly peers: () => readonly KnownPeer[];
+  readonly authorLabel: ((id: string) => AuthorLabel | undefined) | undefined;
   readonly confirmations: Confirmations;
   readonly options: AgentOptions;
   readonly now: () => number;
@@ -138,14 +140,14 @@ export class Turn {
   }
 
   #recall(): ReturnType<MemoryStore['search']> {
-    const { memory, options, request } = this.#parts;
+    const { memory, options, request, authorLabel } = this.#parts;
     // What this node remembers is not told to another by way of an answer: that is what the memory tools are granted for.
     if (memory === undefined || options.maxFacts === 0 || request.onBehalfOf !== undefined) return [];
     const facts = factsThatFit(memory.search(request.text, { limit: options.maxFacts }), options.maxFactChars);
     for (const fact of facts) {
       if (fact.trusted) continue;
       this.#tainted = true;
-      this.#sources.add(`memory of ${fact.author.slice(0, 60)}`);
+      this.#sources.add(memoryOf(fact, authorLabel?.(fact.author)));
     }
     return facts;
   }

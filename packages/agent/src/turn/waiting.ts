@@ -10,6 +10,15 @@ export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
   return outcome;
 }
 
+export interface ScopeParts {
+  readonly parent?: AbortSignal;
+  readonly timeoutMs?: number;
+  /** What runs under it, for the error of one that took too long. */
+  readonly what: string;
+  /** The configuration's key that says `timeoutMs`, for the same. */
+  readonly setting?: string;
+}
+
 /** A signal of one's own that ends with its parent, after a time, or by hand. Dispose it to let go of the parent. */
 export class Scope {
   readonly #controller = new AbortController();
@@ -17,8 +26,8 @@ export class Scope {
   readonly #timer: NodeJS.Timeout | undefined;
   readonly #onParentAbort: () => void;
 
-  constructor(parts: { readonly parent?: AbortSignal; readonly timeoutMs?: number; readonly what: string }) {
-    const { parent, timeoutMs, what } = parts;
+  constructor(parts: ScopeParts) {
+    const { parent, timeoutMs, what, setting } = parts;
     this.#parent = parent;
     this.#onParentAbort = () => {
       if (parent !== undefined) this.abort(abortReason(parent));
@@ -26,7 +35,9 @@ export class Scope {
     if (parent?.aborted === true) this.#onParentAbort();
     parent?.addEventListener('abort', this.#onParentAbort, { once: true });
     if (timeoutMs !== undefined) {
-      const late = () => this.abort(new SkeinError(`${what} took longer than ${timeoutMs} ms`, { code: 'deadline-exceeded' }));
+      const by = setting === undefined ? '' : ` (${setting})`;
+      const message = `${what} took longer than ${timeoutMs} ms${by}`;
+      const late = () => this.abort(new SkeinError(message, { code: 'deadline-exceeded' }));
       this.#timer = setTimeout(late, timeoutMs);
     }
   }

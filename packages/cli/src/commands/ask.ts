@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { askYesNo } from '../confirm.ts';
 import { openNodeOf } from '../node-access.ts';
 import { parseQuestion } from '../option-values.ts';
-import { runTurn, tellLeft } from '../run-turn.ts';
+import { runTurn, tellIfNew, tellLeft } from '../run-turn.ts';
 import type { Shell } from '../shell.ts';
 import { TurnView } from '../turn-view.ts';
 
@@ -29,6 +29,7 @@ export function askCommand(shell: Shell): Command {
     .action(async (words: readonly string[], options: Options) => {
       const text = parseQuestion(words.join(' '));
       await using node = await openNodeOf(shell);
+      if (options.session !== undefined) await tellIfNew(shell, node.client, options.session);
       const view = new TurnView({ write: (text) => shell.write(text), colors: shell.colors, verbose: shell.verbose });
       try {
         await runTurn(

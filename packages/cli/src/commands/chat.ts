@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { openNodeOf } from '../node-access.ts';
 import { Repl } from '../repl.ts';
+import { tellIfNew } from '../run-turn.ts';
 import type { Shell } from '../shell.ts';
 
 /** `skein chat` */
@@ -12,6 +13,7 @@ export function chatCommand(shell: Shell): Command {
     .action(async ({ session }: { readonly session?: string }) => {
       await using node = await openNodeOf(shell);
       const { name, brain } = await node.client.status();
+      if (session !== undefined) await tellIfNew(shell, node.client, session);
       if (shell.isInteractive) shell.line(`${name}, with ${brain?.name ?? 'no brain'}. /help shows what there is.`);
       await new Repl({ shell, client: node.client, running: node.running, sessionId: session }).run();
       shell.signal.throwIfAborted();

@@ -34,9 +34,10 @@ export function initCommand(shell: Shell): Command {
     .addHelpText('after', '\nExample:\n  $ skein init us-monitor --share-tools')
     .action(async (argument: string | undefined, options: Options) => {
       const given = { ...options, ...(argument === undefined ? {} : { name: argument }) };
+      const { checkNodeName, initNode } = await import('@skein/host');
+      if (given.name !== undefined) checkNodeName(given.name);
       const chosen = shell.isInteractive && options.yes !== true ? await askFor(shell, given) : given;
       const passphrase = options.passphrase === true ? await askNewPassphrase(shell, '--passphrase-file FILE') : undefined;
-      const { initNode } = await import('@skein/host');
       const { overrides = {}, ...where } = loadOptionsOf(shell, { mayBeMade: true });
       const done = initNode({
         ...where,
@@ -73,7 +74,10 @@ function valuesOf({ name, port, shareTools, brain, passphraseFile }: Options, ov
 /** What was not said with an option, from the person. */
 async function askFor(shell: Shell, options: Options): Promise<Options> {
   const { confirm, isCancel, text } = await import('@clack/prompts');
-  const name = options.name ?? (await text({ message: 'What is this node called?', placeholder: "the machine's name" }));
+  const { nodeNameProblem } = await import('@skein/host');
+  const question = { message: 'What is this node called?', placeholder: "the machine's name" };
+  const validate = (answer = '') => (answer === '' ? undefined : nodeNameProblem(answer));
+  const name = options.name ?? (await text({ ...question, validate }));
   if (isCancel(name)) throw nothingWritten(shell);
   const message = 'Let trusted peers call the tools of this node?';
   const shareTools = options.shareTools ?? (await confirm({ message, initialValue: false }));

@@ -11,6 +11,7 @@ import type { Shell } from '../shell.ts';
 interface Options {
   readonly trust: TrustLevel;
   readonly allowBrain?: boolean;
+  readonly voter?: boolean;
   readonly ttl?: number;
   readonly address?: readonly string[];
   readonly wait?: boolean;
@@ -28,6 +29,7 @@ export function inviteCommand(shell: Shell): Command {
     .description('let another machine in: prints a code for `skein join`, good once')
     .option('--trust <level>', 'full, tool or read: what the one who joins may do here', parseLevel, 'tool')
     .option('--allow-brain', 'let the brain of this node work for it')
+    .option('--voter', 'count its vote where the leader is elected by "quorum"')
     .option('--ttl <time>', 'how long the code is good, such as 30s, 10m or 1h; absent, 10m', parseDuration)
     .option('--address <host:port>', 'where the other machine reaches this one; may be given again', parseList)
     .option('--wait', 'wait until it is used, also where the node runs')
@@ -67,8 +69,8 @@ interface Place {
 async function print(shell: Shell, loaded: LoadedConfig, options: Options & Place): Promise<OpenInvite> {
   const { invitePeer } = await import('@skein/host');
   const { renderUnicodeCompact } = await import('uqr');
-  const { trust, allowBrain = false, ttl = TTL_MS, address = [], port, host } = options;
-  const invite = invitePeer(loaded, { trust, allowBrain, ttlMs: ttl, addresses: address, port, host });
+  const { trust, allowBrain = false, voter = false, ttl = TTL_MS, address = [], port, host } = options;
+  const invite = invitePeer(loaded, { trust, allowBrain, voter, ttlMs: ttl, addresses: address, port, host });
   const { code, addresses, onlyHere, fingerprint, expiresAtMs } = invite;
   shell.result({ type: 'invite', code, addresses, onlyHere, fingerprint, trust, expiresAtMs }, () =>
     [

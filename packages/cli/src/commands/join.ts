@@ -10,6 +10,7 @@ import type { Shell } from '../shell.ts';
 interface Options {
   readonly trust?: TrustLevel;
   readonly allowBrain?: boolean;
+  readonly voter?: boolean;
   readonly name?: string;
   readonly yes?: boolean;
 }
@@ -21,6 +22,7 @@ export function joinCommand(shell: Shell): Command {
     .argument('<code...>', 'what `skein invite` printed')
     .option('--trust <level>', 'full, tool or read: what the one who invites may do here', parseLevel)
     .option('--allow-brain', 'let the brain of this node work for it')
+    .option('--voter', 'count its vote where the leader is elected by "quorum"')
     .option('--name <name>', 'what this node is called; written to a config file where there is none')
     .option('-y, --yes', 'ask nothing; trust it as a "tool" peer unless --trust says otherwise')
     .addHelpText('after', '\nExample:\n  $ skein join skein1abcd… --trust tool')
@@ -29,7 +31,7 @@ export function joinCommand(shell: Shell): Command {
       const invite = readInvite(words.join(''));
       if (!shell.json) shell.note(`The invitation is from:  ${invite.fingerprint}`);
       const trust = options.trust ?? (await chooseLevel(shell, options));
-      const { allowBrain = false, name } = options;
+      const { allowBrain = false, voter = false, name } = options;
       // Written down: under a name for this command alone the node would have another one at its start.
       const where = loadOptionsOf(shell, { mayBeMade: name !== undefined });
       const { keyPassphrase } = await unlockKey(shell, loadConfig(where));
@@ -39,12 +41,18 @@ export function joinCommand(shell: Shell): Command {
       const joined = await joinPeer(loaded, invite, {
         trust,
         allowBrain,
+        voter,
         signal: shell.signal,
         onProgress: (text) => shell.note(text),
       });
       shell.result({ type: 'joined', trust, ...joined }, () =>
         [
           `Paired with ${plainLine(joined.name, 64)}: ${shell.colors.bold(joined.fingerprint)}`,
+          ...(joined.givenName === null
+            ? []
+            : [
+                `It calls itself ${plainLine(joined.givenName, 64)}, which is another's name here: this node calls it ${joined.name}`,
+              ]),
           `It must show this fingerprint of yours:  ${shell.colors.bold(joined.ownFingerprint)}`,
           shell.typed(`It may do here what "${trust}" says. Next: skein start`),
         ].join('\n'),

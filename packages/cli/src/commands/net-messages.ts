@@ -36,7 +36,8 @@ export function messagesCommand(shell: Shell): Command {
     .argument('[peer]', 'only those with this peer: its name or id')
     .addHelpText('after', '\nExample:\n  $ skein net messages eu-monitor')
     .action(async (peer: string | undefined) => {
-      await using node = await openNodeOf(shell, peer === undefined ? {} : { peer });
+      // They are here: no peer has to be met for them.
+      await using node = await openNodeOf(shell, { peer: null });
       const messages = await node.client.messages(peer, { signal: shell.signal });
       if (shell.json) for (const message of messages) shell.event({ type: 'message', ...message });
       else

@@ -8,6 +8,7 @@ import { plainText } from '../plain-text.ts';
 import type { Shell } from '../shell.ts';
 import { passphraseCommand, rotateKeyCommand } from './net-key.ts';
 import { messagesCommand, sendCommand } from './net-messages.ts';
+import { rootCommand } from './net-root.ts';
 
 interface TrustFlags {
   readonly level?: TrustLevel;
@@ -15,13 +16,14 @@ interface TrustFlags {
   readonly allow?: readonly string[];
   readonly deny?: readonly string[];
   readonly url?: string;
+  readonly voter?: boolean;
   readonly revoker?: boolean;
 }
 
 /** `skein net …` */
 export function netCommand(shell: Shell): Command {
   const net = new Command('net').description('keys, trust, peers and messages to them').helpCommand(false);
-  const own = [init(shell), showKey(shell), rotateKeyCommand(shell), passphraseCommand(shell)];
+  const own = [init(shell), showKey(shell), rotateKeyCommand(shell), rootCommand(shell), passphraseCommand(shell)];
   const talk = [sendCommand(shell), messagesCommand(shell)];
   for (const command of [...own, trust(shell), revoke(shell), peers(shell), status(shell), ...talk]) net.addCommand(command);
   return net.addHelpText('after', '\nExample:\n  $ skein net show-key');
@@ -31,12 +33,15 @@ function init(shell: Shell): Command {
   return new Command('init')
     .description('make the key of this node, and a config file where there is none; a key is never replaced')
     .argument('<name>', 'what this node is called')
+    .option('--new-key', 'make a key also where a node was that has lost its own: the other nodes must trust it anew')
     .addHelpText('after', '\nExample:\n  $ skein net init us-monitor')
-    .action(async (name: string) => {
-      const { initNetwork, loadConfig } = await import('@skein/host');
+    .action(async (name: string, { newKey = false }: { readonly newKey?: boolean }) => {
+      const { checkNodeName, initNetwork, loadConfig } = await import('@skein/host');
+      checkNodeName(name);
       const options = loadOptionsOf(shell, { mayBeMade: true });
       const { keyPassphrase } = await unlockKey(shell, loadConfig(options));
-      const { key, madeKey } = initNetwork({ ...options, ...(keyPassphrase === undefined ? {} : { keyPassphrase }), name });
+      const unlocking = keyPassphrase === undefined ? {} : { keyPassphrase };
+      const { key, madeKey } = initNetwork({ ...options, ...unlocking, name, isAnew: newKey });
       shell.result({ type: 'key', madeKey, ...key }, () =>
         [`${madeKey ? 'Made the key' : 'Kept the key'} ${key.keyPath}`, `Fingerprint: ${key.fingerprint}`, key.line].join('\n'),
       );
@@ -45,20 +50,20 @@ function init(shell: Shell): Command {
 
 function showKey(shell: Shell): Command {
   return new Command('show-key')
-    .description('print the public key line that others give to: skein net trust')
+    .description('print the public key line that others give to: skein net trust; for OpenVole nodes the one of theirs too')
     .addHelpText('after', '\nExample:\n  $ skein net show-key')
     .action(async () => {
       const { ownKey } = await import('@skein/host');
       const key = ownKey(await unlockKey(shell, await loadConfigOf(shell)));
-      if (!shell.json) shell.note(`Fingerprint: ${key.fingerprint}`);
-      shell.result({ type: 'key', ...key }, () => key.line);
+      if (!shell.json) shell.note(`Fingerprint: ${key.fingerprint}${key.root === null ? '' : `\nRoot:        ${key.root}`}`);
+      shell.result({ type: 'key', ...key }, () => (key.voleLine === null ? key.line : `${key.line}\n${key.voleLine}`));
     });
 }
 
 function trust(shell: Shell): Command {
   return new Command('trust')
     .description('trust a key; a node that runs takes it up at once')
-    .argument('<key line...>', 'what the other prints with: skein net show-key')
+    .argument('<key line...>', 'what the other prints with: skein net show-key; of one that is trusted, its name is enough')
     .option(
       '--level <level>',
       'full, tool or read: what it may do here, in place of what it might; absent, what it has, or read',
@@ -67,6 +72,8 @@ function trust(shell: Shell): Command {
     .option('--allow-brain', 'let the brain of this node work for it')
     .option('--allow <tools>', 'the only tools it may call: names, or a start of a name and "*"', parseList)
     .option('--deny <tools>', 'tools it may never call', parseList)
+    .option('--voter', 'count its vote where the leader is elected by "quorum"; say the same on every node')
+    .option('--no-voter', 'count it no more')
     .option('--revoker', 'revoke here what it revokes for others; counts with --level full alone')
     .option('--url <url>', 'where to dial it, such as ws://192.168.1.20:9700', parseUrl)
     .addHelpText(
@@ -74,17 +81,26 @@ function trust(shell: Shell): Command {
       '\nExample:\n  $ skein net trust "skein-ed25519 <key> eu-monitor" --level tool --url ws://192.168.1.20:9700',
     )
     .action(async (words: readonly string[], flags: TrustFlags) => {
-      const { dataDir, trustPeer } = await import('@skein/host');
-      const { config } = await loadConfigOf(shell);
-      const { level, allowBrain, allow, deny, url, revoker } = flags;
-      const peer = trustPeer(dataDir(config.dataDir), words.join(' '), {
-        ...(level === undefined ? {} : { trust: level }),
-        ...(allowBrain === true ? { allowBrain } : {}),
-        ...(allow === undefined ? {} : { allowTools: allow }),
-        ...(deny === undefined ? {} : { denyTools: deny }),
-        ...(url === undefined ? {} : { url }),
-        ...(revoker === true ? { revoker } : {}),
-      });
+      const { dataDir, ownIdsOf, trustedKeyLine, trustPeer } = await import('@skein/host');
+      const loaded = await loadConfigOf(shell);
+      const { config } = loaded;
+      const own = { ownName: config.name, ownIds: ownIdsOf(loaded) };
+      const { level, allowBrain, allow, deny, url, voter, revoker } = flags;
+      const dir = dataDir(config.dataDir);
+      const peer = trustPeer(
+        dir,
+        await trustedKeyLine(dir, words.join(' ').trim()),
+        {
+          ...(level === undefined ? {} : { trust: level }),
+          ...(allowBrain === true ? { allowBrain } : {}),
+          ...(allow === undefined ? {} : { allowTools: allow }),
+          ...(deny === undefined ? {} : { denyTools: deny }),
+          ...(url === undefined ? {} : { url }),
+          ...(voter === undefined ? {} : { voter }),
+          ...(revoker === true ? { revoker } : {}),
+        },
+        own,
+      );
       shell.result({ type: 'trusted', ...peer }, () => plainText(describeTrusted(peer)));
     });
 }
@@ -96,15 +112,12 @@ function revoke(shell: Shell): Command {
     .option('--share', 'tell the peers too: those that made this node a revoker revoke it as well')
     .addHelpText('after', '\nExample:\n  $ skein net revoke eu-monitor')
     .action(async (words: readonly string[], { share = false }: { readonly share?: boolean }) => {
-      const { connectToRunning, dataDir, revokePeer } = await import('@skein/host');
-      const { config } = await loadConfigOf(shell);
-      const dir = dataDir(config.dataDir);
-      // Only to know names by; trust is taken back with no node running, or with one that does not answer.
-      const connected =
-        (await connectToRunning(dir)
-          ?.peers({ signal: shell.signal })
-          .catch(() => [])) ?? [];
-      const peer = await revokePeer(dir, words.join(' ').trim(), { connected, share });
+      const { dataDir, locateNode, revokePeer } = await import('@skein/host');
+      // Trust is taken back also while the config has an error: the trust file says all that it takes.
+      const { dataDir: root, loaded, problem } = locateNode(loadOptionsOf(shell));
+      if (problem !== undefined) shell.note(`Looking in ${root}, since the config has an error: ${problem.message}`);
+      const own = loaded === undefined ? {} : { ownName: loaded.config.name };
+      const peer = revokePeer(dataDir(root), words.join(' ').trim(), { share, own });
       shell.result({ type: 'revoked', ...peer }, () => plainText(`${peer.name} is not trusted any more (${peer.fingerprint})`));
     });
 }
@@ -114,10 +127,17 @@ function peers(shell: Shell): Command {
     .description('list the peers, and how each is reached just now')
     .addHelpText('after', '\nExample:\n  $ skein net peers')
     .action(async () => {
+      const { dataDir, listTrusted } = await import('@skein/host');
+      const { config } = await loadConfigOf(shell);
       await using node = await openNodeOf(shell);
       const known = await node.client.peers({ signal: shell.signal });
-      if (shell.json) for (const peer of known) shell.event({ type: 'peer', ...peer });
-      else shell.line(describePeers(shell, known));
+      const trusted = new Map((await listTrusted(dataDir(config.dataDir))).map((record) => [String(record.id), record]));
+      const peers = known.map((peer) => {
+        const { root = null, voter = false } = trusted.get(peer.id) ?? {};
+        return { ...peer, root, voter };
+      });
+      if (shell.json) for (const peer of peers) shell.event({ type: 'peer', ...peer });
+      else shell.line(describePeers(shell, peers));
     });
 }
 
@@ -137,7 +157,7 @@ function status(shell: Shell): Command {
           `  key    ${own.fingerprint}`,
           `  brain  ${own.brain?.name ?? 'none'}`,
           `  peers  ${connected} of ${known.length} connected`,
-          ...describeNet(net),
+          ...describeNet(shell, net),
         ].join('\n'),
       );
     });
@@ -151,8 +171,10 @@ function describeTrusted({
   allowTools,
   denyTools,
   url,
+  voter,
   revoker,
-}: TrustedPeer): string {
+  givenName,
+}: TrustedPeer & { readonly givenName: string | null }): string {
   const may = {
     full: 'it may call the tools this node shares, and whatever else a node can share',
     tool: 'it may call the tools this node shares',
@@ -160,10 +182,12 @@ function describeTrusted({
   };
   return [
     `${name} is trusted: ${fingerprint}`,
+    ...(givenName === null ? [] : [`  its line says ${givenName}, which is another's name here: this node calls it ${name}`]),
     `  ${level}: ${may[level]}`,
     ...(allowBrain ? ['  it may have the brain of this node work for it'] : []),
     ...(allowTools === null ? [] : [`  only these tools: ${allowTools.join(', ')}`]),
     ...(denyTools.length === 0 ? [] : [`  never these tools: ${denyTools.join(', ')}`]),
+    ...(voter ? ['  it votes on who leads, where the leader is elected by "quorum"'] : []),
     ...(revoker
       ? [
           level === 'full'
@@ -176,13 +200,14 @@ function describeTrusted({
   ].join('\n');
 }
 
-function describeNet({ load, leader, schedules }: NetStatus): readonly string[] {
+function describeNet(shell: Shell, { load, leader, schedules, needRestart }: NetStatus): readonly string[] {
   const lines = [`  tasks  ${load.running} running, ${load.queued} waiting, room for ${load.capacity} at once`];
   if (leader !== null) {
     const who = leader.leader === null ? 'nobody' : `${leader.leader.name}${leader.isMe ? ' (this node)' : ''}`;
     lines.push(`  leader ${who}${leader.leader === null ? '' : `, term ${leader.term}`}, ${leader.mode}`);
     if (leader.voters.length > 0) lines.push(`         voters: ${leader.voters.map(({ name }) => name).join(', ')}`);
     if (leader.note !== '') lines.push(`         ${leader.note}`);
+    if (leader.fix !== null) lines.push(`         To do: ${shell.typed(leader.fix)}`);
   }
   for (const { name, when, nextAtMs, lastRun } of schedules) {
     lines.push(`  every  ${name}: ${when}, next ${nextAtMs === null ? 'never' : minuteOf(nextAtMs)}`);
@@ -194,6 +219,7 @@ function describeNet({ load, leader, schedules }: NetStatus): readonly string[] 
         : `         the run of ${minuteOf(lastRun.atMs)} was taken by ${who}`,
     );
   }
+  if (needRestart.length > 0) lines.push(`  config changed, and in force after a restart: ${needRestart.join(', ')}`);
   return lines.map(plainText);
 }
 

@@ -59,7 +59,7 @@ async function runNode(shell: Shell, options: Options): Promise<void> {
   const stop = () => until.abort();
   shell.signal.addEventListener('abort', stop, { once: true });
   if (shell.signal.aborted) stop();
-  const { createHost, createLog, dataDir, loadConfig, overlookedPlugins } = await import('@skein/host');
+  const { createHost, createLog, dataDir, loadConfig, overlookedPlugins, toolFolderProblem } = await import('@skein/host');
   const watch = loadOptionsOf(shell, { overrides: overridesOf(options) });
   const loaded = await unlockKey(shell, loadConfig(watch));
   const { log } = loaded.config;
@@ -71,8 +71,12 @@ async function runNode(shell: Shell, options: Options): Promise<void> {
   if (shell.json) shell.event({ type: 'ready', ...ready });
   else shell.line(describeReady(shell, ready, { status: host.backend.status(), token: host.token }));
   if (isQuiet) {
+    const { leader } = host.backend.net();
+    if (leader?.fix != null) shell.note(`${leader.note} To do: ${leader.fix}`);
     const overlooked = await overlookedPlugins(dataDir(loaded.config.dataDir));
     for (const file of overlooked) shell.note(`${file} is not loaded: a plug-in is one .ts or .mjs file`);
+    const noFolder = toolFolderProblem(loaded);
+    if (noFolder !== undefined) shell.note(noFolder.charAt(0).toUpperCase() + noFolder.slice(1));
   }
   const teller = new EventTeller();
   for await (const event of events) tell(shell, event, teller);

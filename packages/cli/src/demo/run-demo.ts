@@ -54,7 +54,10 @@ export async function runDemo(shell: Shell, options: DemoOptions): Promise<void>
   const seconds = ((performance.now() - startedMs) / 1_000).toFixed(1);
   await introduce(shell, client, { plan, seconds });
   const repl = new Repl({ shell, client, sessionId: undefined });
-  sayEvent = (name, event) => repl.notice(describeChild(name, event));
+  sayEvent = (name, event) => {
+    if (shell.json) shell.event({ ...event, type: `process-${event.type}`, name });
+    else repl.notice(describeChild(name, event));
+  };
   const watching = new AbortController();
   const watch = follow(client, { shell, repl }, watching.signal);
   try {
@@ -64,7 +67,7 @@ export async function runDemo(shell: Shell, options: DemoOptions): Promise<void>
     watching.abort();
     await watch;
     sayEvent = () => {};
-    shell.note('Stopping the three nodes');
+    if (!shell.json) shell.note('Stopping the three nodes');
   }
 }
 
@@ -129,13 +132,20 @@ async function follow(
   while (!signal.aborted) {
     try {
       for await (const event of client.events({ signal })) {
+        if (shell.json) {
+          shell.event(event);
+          continue;
+        }
         const words = repl.hasShown(event) ? undefined : teller.tell(event);
         if (words !== undefined) repl.notice(event.type === 'peer-problem' ? shell.typedElsewhere(words) : words);
       }
     } catch (error) {
       const { code, message } = SkeinError.from(error);
       // Gone for a moment is told by its process already.
-      if (code !== 'unavailable' && !signal.aborted) repl.notice(`The coordinator's events are not shown: ${message}`);
+      if (code !== 'unavailable' && !signal.aborted) {
+        if (shell.json) shell.event({ type: 'error', code, message });
+        else repl.notice(`The coordinator's events are not shown: ${message}`);
+      }
     }
     await wait(FEED_RETRY_MS, undefined, { signal }).catch(() => undefined);
   }

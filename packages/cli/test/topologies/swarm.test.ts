@@ -100,7 +100,6 @@ test('7: one leads, a schedule runs once each time over the whole network, and a
   await expect.poll(states, { timeout: 12_000 }).toEqual([`${next} done`, `${next} done`]);
   // The one that is back leads again perhaps, and finds both done.
   await network.restart(leader, clock.env);
-  await firstNamed(network, NODES);
   await leaderOf(network, NODES);
   const { code, stdout } = await network.readme('north tasks');
   expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringContaining('how full is the disk') });

@@ -3,6 +3,9 @@ import { type KeyboardEvent, useEffect, useLayoutEffect, useRef, useState } from
 import { sendIcon, stopIcon } from '../ui/icons.tsx';
 import styles from './composer.module.css';
 
+/** As many as the gateway takes; the module that says so is not the browser's to load. */
+const REQUEST_CHARS_MAX = 32_000;
+
 interface ComposerProps {
   readonly isRunning: boolean;
   readonly isLive: boolean;
@@ -53,7 +56,7 @@ export function Composer({ isRunning, isLive, onSend, onStop }: ComposerProps) {
           aria-label="Message"
           className={styles.input}
           id="message"
-          maxLength={100_000}
+          maxLength={REQUEST_CHARS_MAX}
           onChange={(event) => setText(event.currentTarget.value)}
           onKeyDown={onKeyDown}
           placeholder="Ask your machines anything"

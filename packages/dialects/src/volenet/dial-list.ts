@@ -1,5 +1,6 @@
 import { SkeinError } from '@skein/protocol';
-import { httpBase, type VoleTarget } from './dialling.ts';
+import type { VoleTarget } from './dialling.ts';
+import { httpBase } from './http-posts.ts';
 
 export interface DialListParts {
   /** Keeps one address connected until the signal fires; never rejects. */

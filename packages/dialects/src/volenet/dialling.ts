@@ -2,9 +2,10 @@ import { type Clock, keepConnected, untilAborted } from '@skein/mesh';
 import { abortReason, type PeerId, SkeinError } from '@skein/protocol';
 import WebSocket from 'ws';
 import type { HttpClient } from './http-client.ts';
-import { postMessage } from './http-posts.ts';
+import { httpBase, postMessage } from './http-posts.ts';
 import type { KnownPeer } from './known-peer.ts';
 import { VOLE_DISCOVER_MS, VOLE_DISCOVERY_MS, VOLE_MESSAGE_BYTES_MAX, VOLE_POST_MS } from './limits.ts';
+import { askVoleInfo } from './vole-info.ts';
 
 /** A configured address where a VoleNet node is to be found. */
 export interface VoleTarget {
@@ -35,17 +36,25 @@ export interface DiallingParts {
     peer: KnownPeer,
     options: { readonly address: string; readonly signal: AbortSignal },
   ) => Promise<string>;
-  readonly onProblem: (error: SkeinError) => void;
+  /** `claimed`: whose key the one that refused this node says to have; not proven. */
+  readonly onProblem: (error: SkeinError, claimed: PeerId | undefined) => void;
 }
 
 /** Keeps one configured peer connected until the signal fires: announces this node, dials, and falls back to HTTP. */
 export function keepDialling(parts: DiallingParts, { signal }: { readonly signal: AbortSignal }): Promise<void> {
   let known = parts.target.key;
+  let claimed: PeerId | undefined;
   const connect = async (): Promise<string> => {
+    claimed = undefined;
     const met = known === undefined ? undefined : parts.peerOf(known);
     // It came by itself: there is nothing to say to it that it does not know.
     if (met?.link.isConnected) return untilAborted(met.link.gone, signal);
-    const peer = await discover(parts, signal);
+    const peer = await discover(parts, signal).catch(async (error: unknown) => {
+      if (error instanceof SkeinError && error.code === 'unauthenticated') {
+        claimed = (await askVoleInfo(parts.target.url, { ...parts, signal }))?.identity.id;
+      }
+      throw error;
+    });
     known = peer.link.id;
     if (peer.link.transport === 'websocket') return untilAborted(peer.link.gone, signal);
     const socket = await openSocket(parts, signal).catch((error: unknown) => {
@@ -55,14 +64,8 @@ export function keepDialling(parts: DiallingParts, { signal }: { readonly signal
     if (socket === undefined) return stayOverHttp(parts, peer, signal);
     return parts.attach(socket, peer, { address: httpBase(parts.target.url), signal });
   };
-  return keepConnected({ connect, onProblem: parts.onProblem, clock: parts.clock, random: parts.random }, { signal });
-}
-
-/** The address of HTTP requests, without a slash at its end. */
-export function httpBase(url: string): string {
-  const { protocol, host, pathname } = new URL(url);
-  const scheme = protocol === 'wss:' || protocol === 'https:' ? 'https' : 'http';
-  return `${scheme}://${host}${pathname.replace(/\/+$/, '')}`;
+  const onProblem = (error: SkeinError) => parts.onProblem(error, claimed);
+  return keepConnected({ connect, onProblem, clock: parts.clock, random: parts.random }, { signal });
 }
 
 async function discover(parts: DiallingParts, signal: AbortSignal): Promise<KnownPeer> {

@@ -32,9 +32,9 @@ function doorFor(trusted: readonly { readonly identity: Identity; readonly mlDsa
     },
     replay: {
       accept: (peer, id) => {
-        if (seen.has(peer + id)) return false;
+        if (seen.has(peer + id)) return 'seen';
         seen.add(peer + id);
-        return true;
+        return 'new';
       },
     },
     boxKeys: ownKeys,
@@ -142,11 +142,26 @@ describe('a message is refused', () => {
   it('that is too deep, too long or no JSON, before anybody asks whose it is', () => {
     const door = doorFor([]);
     expect(() => door.read('['.repeat(100_000))).toThrow('no bounded JSON');
-    expect(() => door.read(`{"payload":${'['.repeat(40)}${']'.repeat(40)}}`)).toThrow('no bounded JSON');
+    expect(() => door.read(`{"payload":${'['.repeat(300)}${']'.repeat(300)}}`)).toThrow('no bounded JSON');
     expect(() => door.read('x'.repeat(1_000_001))).toThrow('over 1000000');
     expect(() => door.read('')).toThrow('no bounded JSON');
     for (const text of ['null', '[null]', '1', '"x"', '{}', '{"payload":null}'])
       expect(() => door.read(text)).toThrow('no message');
+  });
+
+  it('with a payload too deep to be taken is a request to be refused, once it is known whose it is', () => {
+    const deep = (levels: number): unknown => JSON.parse(`${'['.repeat(levels)}${']'.repeat(levels)}`);
+    const door = doorFor([{ identity }]);
+    const read = (levels: number) =>
+      door.read(sign('tool:call', { callId: 'c1', toolName: 'x', params: { a: deep(levels) } })).body;
+    expect(read(29).type).toBe('tool:call');
+    for (const levels of [30, 200]) {
+      expect(read(levels)).toMatchObject({ type: 'unfit', request: 'tool:call', id: 'c1', error: { code: 'invalid' } });
+    }
+    const text = sign('tool:call', { callId: 'c1', toolName: 'x', params: deep(40) });
+    expect(() => doorFor([]).read(text)).toThrow('not trusted');
+    expect(() => doorFor([{ identity: createIdentity() }]).read(text)).toThrow('not trusted');
+    expect(() => door.read(text.replace('"toolName":"x"', '"toolName":"y"'))).toThrow('signature');
   });
 
   it('of a kind that is not spoken, or whose payload does not fit', () => {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { canonicalPayload, signedText } from './canonical.ts';
 import type { VoleHost, VoleTrust } from './host.ts';
 import { VOLE_AGE_MAX_MS, VOLE_AHEAD_MAX_MS, VOLE_DEPTH_MAX, VOLE_MESSAGE_BYTES_MAX, VOLE_VALUES_MAX } from './limits.ts';
-import { mayBroadcast, parseBody, type VoleBody } from './payloads.ts';
+import { mayBroadcast, parseBody, type UnfitRequest, type VoleBody } from './payloads.ts';
 import type { ReplayGuard } from './replay.ts';
 import { type BoxKeys, BoxOpener } from './seal.ts';
 import { verifyHybrid, verifySignature } from './signature.ts';
@@ -32,7 +32,8 @@ type Envelope = z.infer<typeof envelope>;
 export interface VoleMessage {
   readonly id: string;
   readonly from: VoleTrust;
-  readonly body: VoleBody;
+  /** `unfit`: a request that is only to be answered with why it is not served. */
+  readonly body: VoleBody | UnfitRequest;
   readonly timestamp: number;
   /** It came in a box that only this node can open. */
   readonly sealed: boolean;
@@ -109,7 +110,7 @@ export class MessageDoor {
     if (mlDsa !== undefined && !verifyHybrid(this.#mlDsaKey(mlDsa), signed)) {
       throw unverified('The ML-DSA signature is missing or does not fit');
     }
-    if (!this.#parts.replay.accept(from.identity.id, raw.id, raw.timestamp)) throw unverified('The message came before');
+    this.#assertNew(from, raw);
     const body = parseBody(raw.type, raw.payload);
     if (mlDsa === undefined && isAnnouncement(body)) this.#pin(from, body.payload.publicKey, signed);
     const { id, timestamp } = raw;
@@ -129,6 +130,19 @@ export class MessageDoor {
       throw unverified(`The message is ${Math.round(ageMs / 1000)} s old, at most 60 s are heard`);
     if (!(ageMs >= -VOLE_AHEAD_MAX_MS)) {
       throw unverified(`The message is stamped ${Math.round(-ageMs / 1000)} s ahead of this clock, at most 5 s are heard`);
+    }
+  }
+
+  #assertNew({ identity }: VoleTrust, { id, timestamp }: Envelope): void {
+    switch (this.#parts.replay.accept(identity.id, id, timestamp)) {
+      case 'new':
+        return;
+      case 'seen':
+        throw unverified('The message came before');
+      case 'unsure':
+        throw unverified(
+          'The message is no newer than what this node may have had before it last started; newer ones are heard, after a crash within 10 s',
+        );
     }
   }
 
@@ -177,7 +191,7 @@ function readEnvelope(bytes: Uint8Array): Envelope {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-function isAnnouncement(body: VoleBody): body is Extract<VoleBody, { type: 'discover' | 'discover:response' }> {
+function isAnnouncement(body: VoleBody | UnfitRequest): body is Extract<VoleBody, { type: 'discover' | 'discover:response' }> {
   return body.type === 'discover' || body.type === 'discover:response';
 }
 

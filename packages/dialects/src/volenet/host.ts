@@ -21,17 +21,6 @@ export interface VoleTrust {
   readonly mlDsa?: string | undefined;
 }
 
-/** One who asks to be trusted, at `/volenet/join` or `/volenet/pair`; nothing of it is proven. */
-export interface VoleKnock {
-  readonly kind: 'join' | 'pair';
-  readonly identity: PublicIdentity;
-  readonly line: string;
-  readonly name: string;
-  readonly note: string | undefined;
-  readonly endpoint: string | undefined;
-  readonly address: string;
-}
-
 /** What happens between this node and VoleNet peers. */
 export type VoleEvent =
   | { readonly type: 'peer-joined'; readonly peer: VolePeer }
@@ -39,8 +28,13 @@ export type VoleEvent =
   | { readonly type: 'tools-changed'; readonly peer: VolePeer }
   /** A message, a socket or a request was refused. Whoever reaches the port can cause it: write down sparingly. */
   | { readonly type: 'refused'; readonly address: string; readonly peer: PeerId | undefined; readonly error: SkeinError }
-  /** A configured peer cannot be reached, or something of ours failed. */
-  | { readonly type: 'problem'; readonly url: string | undefined; readonly error: SkeinError };
+  /** A configured peer cannot be reached, or something of ours failed. `claimed`: whose key it says to have; not proven. */
+  | {
+      readonly type: 'problem';
+      readonly url: string | undefined;
+      readonly claimed: PeerId | undefined;
+      readonly error: SkeinError;
+    };
 
 /**
  * What the dialect asks of the node it runs in. Whatever takes a peer is called only with one whose signature on that
@@ -70,8 +64,6 @@ export interface VoleHost {
   answeredAt?(url: string, peer: PeerId): void;
   /** Whether this node also meets the peer in a better way: then nothing that goes to all peers goes to it by this one. */
   hasBetter?(peer: PeerId): boolean;
-  /** Somebody asks to be trusted. Without it both addresses answer 404. */
-  knock?(knock: VoleKnock): 'trusted' | 'pending' | 'refused';
 
   /** Grant `tools`, for each tool by its name. */
   listTools(peer: PeerId): readonly ToolDescriptor[];

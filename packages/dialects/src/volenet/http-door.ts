@@ -1,24 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type Clock, TokenBucket } from '@skein/mesh';
-import { jsonWithin, SkeinError } from '@skein/protocol';
-import { z } from 'zod';
-import type { VoleKnock } from './host.ts';
+import { SkeinError } from '@skein/protocol';
 import { collect } from './http-client.ts';
 import { VOLE_MESSAGE_BYTES_MAX } from './limits.ts';
-import { asName, parseVoleLine } from './vole-id.ts';
 
 /** Requests of one address a second, before it is known who sends; and addresses that are remembered. */
 const REQUESTS_PER_SECOND = 100;
 const ADDRESSES_MAX = 1_024;
-const KNOCKS_PER_MINUTE = 5;
-const KNOCK_BYTES_MAX = 8_192;
-
-const knock = z.object({
-  publicKey: z.string().max(KNOCK_BYTES_MAX),
-  name: z.string().max(64).catch(''),
-  note: z.string().max(200).optional(),
-  endpoint: z.string().max(200).optional(),
-});
 
 export interface HttpDoorParts {
   readonly clock: Clock;
@@ -27,15 +15,13 @@ export interface HttpDoorParts {
   readonly name: string | undefined;
   /** Takes one message and gives the message to answer with, as text, if any. @throws SkeinError. */
   readonly onMessage: (bytes: Buffer) => string | undefined;
-  readonly onKnock: ((knock: VoleKnock) => 'trusted' | 'pending' | 'refused') | undefined;
   readonly onRefused: (error: SkeinError, address: string) => void;
 }
 
-/** What VoleNet asks over HTTP. */
+/** What VoleNet asks over HTTP. Nobody asks to be trusted here: that takes a key line, or an invitation of ours. */
 export class HttpDoor {
   readonly #parts: HttpDoorParts;
   readonly #requests = new Map<string, TokenBucket>();
-  readonly #knocks = new Map<string, { sinceMs: number; count: number }>();
 
   constructor(parts: HttpDoorParts) {
     this.#parts = parts;
@@ -72,10 +58,6 @@ export class HttpDoor {
         return { status: 200, body: this.#info() };
       case 'POST /volenet/message':
         return this.#message(request, address);
-      case 'POST /volenet/join':
-        return this.#knock(request, { kind: 'join', address });
-      case 'POST /volenet/pair':
-        return this.#knock(request, { kind: 'pair', address });
       default:
         return { status: 404 };
     }
@@ -115,50 +97,6 @@ export class HttpDoor {
       peerCount: 0,
       websocketConnections: 0,
     };
-  }
-
-  async #knock(request: IncomingMessage, { kind, address }: Pick<VoleKnock, 'kind' | 'address'>) {
-    const { onKnock } = this.#parts;
-    if (onKnock === undefined) {
-      request.resume();
-      return { status: 404 };
-    }
-    if (!this.#mayKnock(address)) {
-      request.resume();
-      return { status: 429, body: { error: 'rate limited' } };
-    }
-    const text = (await collect(request, KNOCK_BYTES_MAX)).toString();
-    let asked: VoleKnock;
-    try {
-      if (!jsonWithin(text, 4, 64)) throw new SkeinError('too deep', { code: 'invalid' });
-      const { publicKey, name, note, endpoint } = knock.parse(JSON.parse(text));
-      const { identity, id } = parseVoleLine(publicKey);
-      asked = { kind, identity, line: publicKey, name: asName(name, id), note, endpoint, address };
-    } catch {
-      return { status: 400, body: { error: 'invalid key' } };
-    }
-    const { line, name } = this.#parts;
-    switch (onKnock(asked)) {
-      case 'trusted':
-        if (kind === 'pair') return { status: 200, body: { ok: true, alreadyTrusted: true } };
-        return {
-          status: 200,
-          body: { ok: true, hubPublicKey: line, instanceName: name ?? '', port: request.socket.localPort ?? 0 },
-        };
-      case 'pending':
-        return { status: kind === 'pair' ? 200 : 202, body: { ok: true, pending: true, message: 'waits for approval' } };
-      case 'refused':
-        return { status: 503, body: { error: 'not accepted' } };
-    }
-  }
-
-  #mayKnock(address: string): boolean {
-    const nowMs = this.#parts.clock.monotonicMs();
-    const known = this.#knocks.get(address);
-    const window = known === undefined || nowMs - known.sinceMs >= 60_000 ? { sinceMs: nowMs, count: 0 } : known;
-    window.count += 1;
-    remember(this.#knocks, address, window);
-    return window.count <= KNOCKS_PER_MINUTE;
   }
 
   #bucketOf(address: string): TokenBucket {

@@ -5,6 +5,13 @@ import { VOLE_POST_MS } from './limits.ts';
 /** Messages on their way to one another over HTTP at once. */
 const POSTS_MAX = 64;
 
+/** The address of HTTP requests, without a slash at its end. */
+export function httpBase(url: string): string {
+  const { protocol, host, pathname } = new URL(url);
+  const scheme = protocol === 'wss:' || protocol === 'https:' ? 'https' : 'http';
+  return `${scheme}://${host}${pathname.replace(/\/+$/, '')}`;
+}
+
 /** Sends one message over HTTP. @throws SkeinError. */
 export async function postMessage(
   http: HttpClient,
@@ -16,9 +23,12 @@ export async function postMessage(
   if (status === 200) return body;
   if (status === 429) throw new SkeinError(`${base} takes no more messages now`, { code: 'busy', retryAfterMs: 1_000 });
   if (status === 401) {
-    throw new SkeinError(`${base} does not know this node’s key, or the clocks differ by more than a minute`, {
-      code: 'unauthenticated',
-    });
+    throw new SkeinError(
+      `${base} does not trust this node’s key, or the clocks differ by more than a minute; the line it needs there: skein net show-key`,
+      {
+        code: 'unauthenticated',
+      },
+    );
   }
   throw new SkeinError(`${base} answered ${status} to a message`, { code: 'unavailable' });
 }

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { ensureDirectory, readOwnFile, writeFileAtomic } from '@skein/mesh';
 import { type Identity, parseIdentity, SkeinError } from '@skein/protocol';
 import type { BoxKeys } from './seal.ts';
-import { asName, parseVoleLine, type VoleLine, voleIdOf } from './vole-id.ts';
+import { asName, formatVoleLine, parseVoleLine, type VoleLine, voleIdOf } from './vole-id.ts';
 
 const KEY_FILE_BYTES_MAX = 16 * 1024;
 const TRUST_FILE_BYTES_MAX = 16 * 1024 * 1024;
@@ -74,6 +74,20 @@ export function adoptVoleKeys(from: string, directory: string): void {
     ensureDirectory(directory);
     writeFileAtomic(file, key.export({ type: 'pkcs8', format: 'pem' }));
   }
+}
+
+/**
+ * This node's key line as VoleNet nodes read it, with the ML-DSA key that one of these directories holds, the first that
+ * does: its own, or one of VoleNet's that it will take over. None is made.
+ * @throws SkeinError `denied`, `corrupt`.
+ */
+export function voleLineOf(identity: Identity, name: string, directories: readonly string[]): string {
+  const files = directories.flatMap((directory) => [keyFile(directory, 'ml-dsa-65'), path.join(directory, 'vole_key.pq')]);
+  for (const file of files) {
+    const key = readKey(file, 'ml-dsa-65');
+    if (key !== undefined) return formatVoleLine(identity, name, publicHalf(key));
+  }
+  return formatVoleLine(identity, name);
 }
 
 /** The keys of an `authorized_voles` file, and the lines that could not be read. */

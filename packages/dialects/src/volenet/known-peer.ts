@@ -3,7 +3,7 @@ import { SkeinError } from '@skein/protocol';
 import type { VoleMessage } from './door.ts';
 import type { VoleEvent, VoleHost } from './host.ts';
 import type { Encryption } from './message-writer.ts';
-import { type Announcement, isSealable, type VoleBody } from './payloads.ts';
+import { type Announcement, isSealable, requestOf, type VoleBody } from './payloads.ts';
 import { PeerLink, type PeerLinkParts } from './peer-link.ts';
 import { ServedRequests } from './served-requests.ts';
 import type { VoleSigner } from './signature.ts';
@@ -66,18 +66,23 @@ export class KnownPeer {
    */
   receive({ id, body, sealed }: VoleMessage, socket: VoleSocket | undefined): void {
     this.link.heard();
-    if (this.#parts.encryption === 'require' && !sealed && isSealable(body.type)) {
-      throw new SkeinError(`A ${body.type} came unsealed, and this node takes none so`, { code: 'denied' });
+    const kind = body.type === 'unfit' ? body.request : body.type;
+    if (this.#parts.encryption === 'require' && !sealed && isSealable(kind)) {
+      throw new SkeinError(`A ${kind} came unsealed, and this node takes none so`, { code: 'denied' });
     }
     const waitMs = this.#bucket.take(1, this.#clock.monotonicMs());
     if (waitMs > 0) {
-      this.#refuseBusy(body, waitMs);
-      throw new SkeinError(`More than ${this.#parts.messagesPerSecond} messages a second`, {
-        code: 'busy',
-        retryAfterMs: waitMs,
-      });
+      const { messagesPerSecond } = this.#parts;
+      const busy = `busy: more than ${messagesPerSecond} messages a second; try again in ${Math.ceil(waitMs)} ms`;
+      const error = new SkeinError(busy, { code: 'busy', retryAfterMs: waitMs });
+      const asked = requestOf(body);
+      if (asked !== undefined) this.#served.refuse(asked, error);
+      throw error;
     }
-    if (body.type !== 'ping') this.#dispatch(body, socket);
+    if (body.type === 'unfit') {
+      this.#served.refuse(body, body.error);
+      this.#emit({ type: 'refused', address: this.peer.name, peer: this.link.id, error: body.error });
+    } else if (body.type !== 'ping') this.#dispatch(body, socket);
     else if (socket !== undefined) this.link.sendOn(socket, 'pong', { timestamp: this.#clock.now(), echo: id });
   }
 
@@ -174,7 +179,7 @@ export class KnownPeer {
       .then(take)
       .catch((thrown: unknown) => {
         const error = SkeinError.from(thrown);
-        if (error.code === 'internal') this.#emit({ type: 'problem', url: undefined, error });
+        if (error.code === 'internal') this.#emit({ type: 'problem', url: undefined, claimed: undefined, error });
         else this.#emit({ type: 'refused', address: this.peer.name, peer: this.link.id, error });
       });
   }
@@ -193,21 +198,6 @@ export class KnownPeer {
     const offer = this.#offer;
     this.#offer = undefined;
     if (offer !== undefined && this.peer.offer(offer)) this.#emit({ type: 'tools-changed', peer: this.peer });
-  }
-
-  /** What waits for an answer is told that it gets none; VoleNet has no word for the rest. */
-  #refuseBusy(body: VoleBody, waitMs: number): void {
-    const error = `busy: too many messages; try again in ${waitMs} ms`;
-    if (body.type === 'tool:call') {
-      const { callId } = body.payload;
-      this.#answerBusy('tool:result', { callId, success: false, error, code: 'busy', retryAfterMs: waitMs });
-    } else if (body.type === 'task:delegate') {
-      this.#answerBusy('task:result', { taskId: body.payload.taskId, status: 'failed', error });
-    }
-  }
-
-  #answerBusy(type: 'tool:result' | 'task:result', payload: object): void {
-    this.link.answer(type, payload).catch(() => undefined);
   }
 
   #joined(): void {

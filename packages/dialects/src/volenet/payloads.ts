@@ -1,5 +1,6 @@
-import { ERROR_CODES, SkeinError } from '@skein/protocol';
+import { depthWithin, ERROR_CODES, SkeinError } from '@skein/protocol';
 import { z } from 'zod';
+import { VOLE_PAYLOAD_DEPTH_MAX } from './limits.ts';
 import { sealedBox } from './seal.ts';
 
 const label = z.string().max(200);
@@ -76,9 +77,10 @@ const task = z.object({
   input: z.string().min(1).max(100_000),
   maxIterations: z.int().min(1).max(1_000).optional().catch(undefined),
   agentProfile: label.optional().catch(undefined),
-  context: longText.optional().catch(undefined),
+  // These two are never left out for not fitting: without them the task would be another one.
+  context: longText.nullish(),
   /** Not empty: this is somebody talking, under this name, and no order. */
-  fromName: label.optional().catch(undefined),
+  fromName: z.string().nullish(),
 });
 export type VoleTask = z.infer<typeof task>;
 
@@ -129,7 +131,14 @@ const ROWS = {
   'task:status': { payload: nothing },
   'memory:sync': { payload: memoryEntry, broadcast: true },
   'memory:search': { payload: memoryQuery, broadcast: true },
-  'memory:results': { payload: z.object({ requestId: reference, results: z.array(memoryHit).max(1_000) }) },
+  'memory:results': {
+    payload: z.object({
+      requestId: reference,
+      results: z.array(memoryHit).max(1_000),
+      /** Ours alone: why nothing was looked for. */
+      error: z.string().max(20_000).optional().catch(undefined),
+    }),
+  },
   'session:sync': { payload: sessionEntry, broadcast: true },
   'leader:heartbeat': { payload: nothing, broadcast: true, open: true },
   'leader:claim': { payload: nothing, broadcast: true, open: true },
@@ -166,18 +175,67 @@ export function isSealable(type: VoleType): boolean {
   return row.open !== true;
 }
 
-/** @throws SkeinError `unsupported` for a kind that is not spoken, `invalid` for a payload that does not fit. */
-export function parseBody(type: string, payload: unknown): VoleBody {
+/** What waits for an answer over there, and the member of its payload that names it. */
+const REQUEST_IDS = { 'tool:call': 'callId', 'task:delegate': 'taskId', 'memory:search': 'requestId' } as const;
+/** Characters of an id that is sent back with a refusal. */
+const ANSWERED_ID_MAX = 1_024;
+
+/** A kind of message that whoever sends it waits for the answer to. */
+type VoleRequest = keyof typeof REQUEST_IDS;
+
+/** A request whose payload does not fit, and the id by which its sender waits for the answer. */
+export interface UnfitRequest {
+  readonly type: 'unfit';
+  readonly request: VoleRequest;
+  readonly id: string | number;
+  readonly error: SkeinError;
+}
+
+/** The request in a message and its id; undefined for what nobody waits for. */
+export function requestOf(body: VoleBody | UnfitRequest): Pick<UnfitRequest, 'request' | 'id'> | undefined {
+  switch (body.type) {
+    case 'unfit':
+      return body;
+    case 'tool:call':
+      return { request: body.type, id: body.payload.callId };
+    case 'task:delegate':
+      return { request: body.type, id: body.payload.taskId };
+    case 'memory:search':
+      return { request: body.type, id: body.payload.requestId };
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * A payload by its kind. A request that does not fit is given as such where it can be answered.
+ * @throws SkeinError `unsupported` for a kind that is not spoken, `invalid` for a payload that does not fit.
+ */
+export function parseBody(type: string, payload: unknown): VoleBody | UnfitRequest {
   if (!isVoleType(type)) {
     const known = UNSPOKEN.test(type) ? 'is not spoken here' : 'does not exist';
     throw new SkeinError(`The kind of message "${type.slice(0, 60)}" ${known}`, { code: 'unsupported' });
   }
-  const parsed = ROWS[type].payload.safeParse(payload);
-  if (!parsed.success) {
-    throw new SkeinError(`The payload of ${type} does not fit: ${z.prettifyError(parsed.error).slice(0, 500)}`, {
-      code: 'invalid',
-    });
-  }
+  const parsed = depthWithin(payload, VOLE_PAYLOAD_DEPTH_MAX) ? ROWS[type].payload.safeParse(payload) : undefined;
   // Proven: the row of this type parsed it.
-  return { type, payload: parsed.data } as VoleBody;
+  if (parsed?.success) return { type, payload: parsed.data } as VoleBody;
+  const why =
+    parsed?.error.issues.map(({ path, message }) => [...path.map(String), message].join(': ')).join('; ') ??
+    `it is nested over ${VOLE_PAYLOAD_DEPTH_MAX} levels deep`;
+  const error = new SkeinError(`The payload of ${type} does not fit: ${why.slice(0, 500)}`, { code: 'invalid' });
+  const id = isRequest(type) ? idIn(payload, REQUEST_IDS[type]) : undefined;
+  if (!isRequest(type) || id === undefined) throw error;
+  return { type: 'unfit', request: type, id, error };
+}
+
+function isRequest(type: VoleType): type is VoleRequest {
+  return Object.hasOwn(REQUEST_IDS, type);
+}
+
+/** The id as it came, whatever it is: only who sent it knows it. */
+function idIn(payload: unknown, member: string): string | number | undefined {
+  if (typeof payload !== 'object' || payload === null || !Object.hasOwn(payload, member)) return undefined;
+  const id: unknown = Reflect.get(payload, member);
+  if (typeof id === 'number') return id;
+  return typeof id === 'string' && id.length <= ANSWERED_ID_MAX ? id : undefined;
 }

@@ -63,8 +63,11 @@ export class PendingAnswers<Answer> {
     return pending !== undefined;
   }
 
-  fail(id: string, error: SkeinError): void {
-    this.#take(id)?.reject(error);
+  /** The same for one that ends without an answer. */
+  fail(id: string, error: SkeinError): boolean {
+    const pending = this.#take(id);
+    pending?.reject(error);
+    return pending !== undefined;
   }
 
   /** Ends all that wait; they were sent, so what they asked for may have happened. */

@@ -15,7 +15,9 @@ function folder() {
   return {
     errors,
     file: path.join(directory, 'vole-replay.json'),
-    guard: () => new ReplayGuard({ directory, clock, onError: (error) => errors.push(error) }),
+    marks: path.join(directory, 'vole-replay.marks'),
+    /** `boot`: the run of the system. */
+    guard: (boot?: string) => new ReplayGuard({ directory, clock, boot, onError: (error) => errors.push(error) }),
     pass: (ms: number) => {
       nowMs += ms;
     },
@@ -30,11 +32,11 @@ describe('a message that came before', () => {
   it('is refused for as long as it is fresh, from its sender only', () => {
     using at = folder();
     const guard = at.guard();
-    expect(guard.accept(peer, 'm1', START + 1)).toBe(true);
-    expect(guard.accept(other, 'm1', START + 1)).toBe(true);
+    expect(guard.accept(peer, 'm1', START + 1)).toBe('new');
+    expect(guard.accept(other, 'm1', START + 1)).toBe('new');
     for (let seconds = 0; seconds < 65; seconds += 1) {
       at.pass(1_000);
-      expect(guard.accept(peer, 'm1', START + 1)).toBe(false);
+      expect(guard.accept(peer, 'm1', START + 1)).toBe('seen');
       guard.accept(peer, `later ${seconds}`, START + 1 + seconds * 1_000);
     }
   });
@@ -42,12 +44,12 @@ describe('a message that came before', () => {
   it('is refused after an orderly restart, and what is newer is heard at once', () => {
     using at = folder();
     const before = at.guard();
-    expect(before.accept(peer, 'm1', START + 1)).toBe(true);
+    expect(before.accept(peer, 'm1', START + 1)).toBe('new');
     before.close();
     at.pass(700);
     const after = at.guard();
-    expect(after.accept(peer, 'm1', START + 1)).toBe(false);
-    expect(after.accept(peer, 'm2', START + 2)).toBe(true);
+    expect(after.accept(peer, 'm1', START + 1)).not.toBe('new');
+    expect(after.accept(peer, 'm2', START + 2)).toBe('new');
   });
 
   it('is refused after a crash at any time, and what is newer is heard within 10 s', () => {
@@ -56,11 +58,53 @@ describe('a message that came before', () => {
       const before = at.guard();
       before.accept(peer, 'first', START);
       at.pass(heardMs);
-      expect(before.accept(peer, 'last', START + heardMs)).toBe(true);
+      expect(before.accept(peer, 'last', START + heardMs)).toBe('new');
       const after = at.guard();
-      expect(after.accept(peer, 'first', START)).toBe(false);
-      expect(after.accept(peer, 'last', START + heardMs)).toBe(false);
-      expect(after.accept(peer, 'new', START + heardMs + 10_001)).toBe(true);
+      expect(after.accept(peer, 'first', START)).not.toBe('new');
+      expect(after.accept(peer, 'last', START + heardMs)).not.toBe('new');
+      expect(after.accept(peer, 'new', START + heardMs + 10_001)).toBe('new');
+    }
+  });
+
+  it('is refused after this process was killed at any time, and what is newer is heard at once', () => {
+    for (const heardMs of [1, 3_000, 9_999, 10_001, 25_000]) {
+      using at = folder();
+      const before = at.guard('boot 1');
+      before.accept(other, 'theirs', START);
+      before.accept(peer, 'first', START);
+      at.pass(heardMs);
+      expect(before.accept(peer, 'last', START + heardMs + 0.25)).toBe('new');
+      const after = at.guard('boot 1');
+      expect(after.accept(peer, 'first', START)).toBe('unsure');
+      expect(after.accept(peer, 'last', START + heardMs + 0.25)).toBe('unsure');
+      expect(after.accept(peer, 'new', START + heardMs + 2)).toBe('new');
+      expect(after.accept(other, 'theirs', START)).toBe('unsure');
+      expect(after.accept(other, 'new', START + 1)).toBe('new');
+      // And killed once more.
+      const again = at.guard('boot 1');
+      expect(again.accept(peer, 'new', START + heardMs + 2)).toBe('unsure');
+      expect(again.accept(peer, 'newer', START + heardMs + 3)).toBe('new');
+    }
+  });
+
+  it('is refused after the system was lost, when what was not synced says too little', () => {
+    using at = folder();
+    const before = at.guard('boot 1');
+    before.accept(peer, 'first', START);
+    const early = readFileSync(at.marks, 'utf8');
+    expect(before.accept(peer, 'last', START + 5_000)).toBe('new');
+    writeFileSync(at.marks, early);
+    expect(at.guard('boot 2').accept(peer, 'last', START + 5_000)).toBe('unsure');
+    expect(at.guard('boot 2').accept(peer, 'new', START + 10_001)).toBe('new');
+  });
+
+  it('is refused when the marks are not whole', () => {
+    for (const damage of [(text: string) => text.slice(0, -3), (text: string) => text.replace(/\d\n$/, 'x\n'), () => '']) {
+      using at = folder();
+      const before = at.guard('boot 1');
+      before.accept(peer, 'first', START);
+      writeFileSync(at.marks, damage(readFileSync(at.marks, 'utf8')));
+      expect(at.guard('boot 1').accept(peer, 'first', START)).toBe('unsure');
     }
   });
 
@@ -78,11 +122,11 @@ describe('a message that came before', () => {
     const before = at.guard();
     // What came stamped before the first start was heard never; later on 40 s behind is as good as any.
     at.pass(50_000);
-    expect(before.accept(peer, 'm1', START + 10_000)).toBe(true);
+    expect(before.accept(peer, 'm1', START + 10_000)).toBe('new');
     before.close();
     const after = at.guard();
-    expect(after.accept(peer, 'm1', START + 10_000)).toBe(false);
-    expect(after.accept(peer, 'm2', START + 10_001)).toBe(true);
+    expect(after.accept(peer, 'm1', START + 10_000)).not.toBe('new');
+    expect(after.accept(peer, 'm2', START + 10_001)).toBe('new');
   });
 
   it('is refused when the file was lost or damaged, and that is said', () => {
@@ -91,10 +135,10 @@ describe('a message that came before', () => {
     before.accept(peer, 'm1', START + 5);
     at.pass(10);
     writeFileSync(at.file, '{"damaged', { mode: 0o600 });
-    expect(at.guard().accept(peer, 'm1', START + 5)).toBe(false);
+    expect(at.guard().accept(peer, 'm1', START + 5)).not.toBe('new');
     expect(at.errors.map(({ code }) => code)).toEqual(['corrupt']);
     rmSync(at.file);
-    expect(at.guard().accept(peer, 'm1', START + 5)).toBe(false);
+    expect(at.guard().accept(peer, 'm1', START + 5)).not.toBe('new');
   });
 
   it('does not shut everybody out when the clock was an hour ahead', () => {
@@ -102,7 +146,7 @@ describe('a message that came before', () => {
     const before = at.guard();
     before.accept(peer, 'm1', START + 3_600_000);
     before.close();
-    expect(at.guard().accept(peer, 'm2', START + 16_000)).toBe(true);
+    expect(at.guard().accept(peer, 'm2', START + 16_000)).toBe('new');
   });
 });
 
@@ -111,8 +155,8 @@ describe('the window of one peer', () => {
     const window = new ReplayWindow({ floorMs: 0, monotonicMs: 0 });
     const count = 200_000;
     let accepted = 0;
-    for (let n = 1; n <= count; n += 1) accepted += window.accept(`m${n}`, n, 0) ? 1 : 0;
+    for (let n = 1; n <= count; n += 1) accepted += window.accept(`m${n}`, n, 0) === 'new' ? 1 : 0;
     expect(accepted).toBe(count);
-    for (let n = 1; n <= count; n += 997) expect(window.accept(`m${n}`, n, 0)).toBe(false);
+    for (let n = 1; n <= count; n += 997) expect(window.accept(`m${n}`, n, 0)).not.toBe('new');
   });
 });

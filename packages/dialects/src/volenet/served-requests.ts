@@ -1,7 +1,7 @@
 import type { Clock } from '@skein/mesh';
 import { type Grant, type Json, SkeinError, type ToolDescriptor } from '@skein/protocol';
 import type { VoleHost } from './host.ts';
-import type { VolePayload, VoleTask } from './payloads.ts';
+import type { UnfitRequest, VolePayload, VoleTask } from './payloads.ts';
 import type { PeerLink } from './peer-link.ts';
 import { RunningRequests } from './running-requests.ts';
 
@@ -49,22 +49,12 @@ export class ServedRequests {
   /** Runs a tool and answers with its result; every refusal is an answer too. */
   call({ callId, toolName, params }: VolePayload<'tool:call'>): void {
     const { host, link } = this.#parts;
-    const reply = (result: object) => this.#answer('tool:result', { callId, ...result });
-    const fail = (thrown: unknown) => {
-      const { code, message, retryAfterMs } = SkeinError.from(thrown).toPublic();
-      const error =
-        code === 'denied'
-          ? `Tool access not allowed: ${toolName}`
-          : code === 'not-found'
-            ? `Tool "${toolName}" not found`
-            : message;
-      reply({ success: false, error, code, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
-    };
+    const fail = (thrown: unknown) => this.refuse({ request: 'tool:call', id: callId }, thrown, toolName);
     this.#running.run({ kind: 'call', id: callId, what: toolName, fail }, async (signal) => {
       this.#assertMay('tools', toolName);
       const output = await host.callTool(link.id, toolName, withoutCaller(params), { signal });
       // An undefined output would end the process of the node that gets it.
-      reply({ output: plain(output), success: true });
+      this.#answer('tool:result', { callId, output: plain(output), success: true });
     });
   }
 
@@ -72,10 +62,7 @@ export class ServedRequests {
   delegate(task: VoleTask): void {
     const { host, link } = this.#parts;
     const { taskId } = task;
-    const fail = (thrown: unknown) => {
-      const { code, message } = SkeinError.from(thrown).toPublic();
-      this.#answer('task:result', { taskId, status: code === 'canceled' ? 'cancelled' : 'failed', error: message });
-    };
+    const fail = (thrown: unknown) => this.refuse({ request: 'task:delegate', id: taskId }, thrown);
     this.#running.run({ kind: 'task', id: taskId, what: 'The task', fail }, async (signal) => {
       this.#assertMay('brain');
       const end = await host.runTask(link.id, task, { signal });
@@ -87,12 +74,43 @@ export class ServedRequests {
   search(query: VolePayload<'memory:search'>): void {
     const { host, link, onProblem } = this.#parts;
     const { requestId } = query;
-    const fail = (thrown: unknown) => onProblem(SkeinError.from(thrown));
+    const fail = (thrown: unknown) => {
+      const error = SkeinError.from(thrown);
+      if (error.code !== 'denied') this.refuse({ request: 'memory:search', id: requestId }, error);
+      onProblem(error);
+    };
     this.#running.run({ kind: 'search', id: requestId, what: 'The search', fail }, async (signal) => {
       this.#assertMay('memory-read');
       const results = await host.searchMemory(link.id, query, { signal });
       this.#answer('memory:results', { requestId, instanceId: this.#self, instanceName: host.name, results });
     });
+  }
+
+  /** Answers a request that failed, or is not served, with why. */
+  refuse({ request, id }: Pick<UnfitRequest, 'request' | 'id'>, thrown: unknown, toolName = ''): void {
+    const { code, message, retryAfterMs } = SkeinError.from(thrown).toPublic();
+    switch (request) {
+      case 'tool:call': {
+        const error =
+          code === 'denied'
+            ? `Tool access not allowed: ${toolName}`
+            : code === 'not-found'
+              ? `Tool "${toolName}" not found`
+              : message;
+        const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
+        this.#answer('tool:result', { callId: id, success: false, error, code, ...wait });
+        return;
+      }
+      case 'task:delegate':
+        this.#answer('task:result', { taskId: id, status: code === 'canceled' ? 'cancelled' : 'failed', error: message });
+        return;
+      case 'memory:search': {
+        const { name: instanceName } = this.#parts.host;
+        // VoleNet has no word for a search that failed: it found nothing, and ours read why.
+        const found = { requestId: id, instanceId: this.#self, instanceName, results: [] };
+        this.#answer('memory:results', { ...found, error: message });
+      }
+    }
   }
 
   /** Stops what runs unless the peer is back soon. */
@@ -134,7 +152,7 @@ export class ServedRequests {
       const error = SkeinError.from(thrown);
       onProblem(error);
       if (type === 'tool:list:response') this.#listed = NOT_LISTED;
-      if (error.code !== 'too-large' || type !== 'tool:result' || !('callId' in payload)) return;
+      if ((error.code !== 'too-large' && error.code !== 'busy') || type !== 'tool:result' || !('callId' in payload)) return;
       // Said, so that nobody waits a minute for it.
       const { callId } = payload;
       link.answer(type, { callId, success: false, error: error.message, code: error.code }).catch(onProblem);

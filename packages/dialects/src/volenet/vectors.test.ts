@@ -54,7 +54,7 @@ describe('messages of VoleNet', () => {
     const door = new MessageDoor({
       self: voleIdOf(worker),
       host: { find: (id) => (id === voleIdOf(identity) ? { identity, name: message.from } : undefined), pinMlDsa: () => {} },
-      replay: { accept: () => true },
+      replay: { accept: () => 'new' },
       boxKeys: { x25519: worker.privateKey, mlKem: worker.privateKey },
       now: () => message.timestamp + 9,
     });

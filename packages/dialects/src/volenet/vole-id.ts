@@ -38,11 +38,11 @@ export function formatVoleLine(identity: PublicIdentity, name: string, mlDsa?: K
 
 /**
  * Reads `vole-ed25519 <base64> <name> [<base64>]`, as strict as its writer is not: names are free there, so one that is
- * no name here becomes one. A fourth word that is no ML-DSA-65 key is left out, as a node without ML-DSA does.
+ * no name here becomes one. The last word is the ML-DSA-65 key if it is one; a broken one is left out.
  * @throws SkeinError `invalid`.
  */
 export function parseVoleLine(line: string): VoleLine {
-  const [kind, key = '', name = '', extra] = line.trim().split(/\s+/);
+  const [kind, key = '', ...words] = line.trim().split(/\s+/);
   if (kind !== 'vole-ed25519') {
     throw new SkeinError(`A VoleNet key line starts with "vole-ed25519", not "${(kind ?? '').slice(0, 40)}"`, {
       code: 'invalid',
@@ -50,7 +50,10 @@ export function parseVoleLine(line: string): VoleLine {
   }
   const { identity } = parseKeyLine(`${kind} ${key}`);
   const id = voleIdOf(identity);
-  const mlDsa = extra === undefined || mlDsaKey(extra) === undefined ? {} : { mlDsa: extra };
+  const last = words.length > 1 ? words.at(-1) : undefined;
+  const mlDsa = last !== undefined && mlDsaKey(last) !== undefined ? { mlDsa: last } : {};
+  // There, a name may have spaces, though its own reader takes the second word for a key.
+  const name = words.filter((word) => word.length <= NAME_CHARS_MAX).join(' ');
   return { identity, id, name: asName(name, id), ...mlDsa };
 }
 

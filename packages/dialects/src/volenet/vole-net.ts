@@ -16,6 +16,7 @@ import { KnownPeers } from './known-peers.ts';
 import { searchPeers, type VoleSearchResult } from './memory-search.ts';
 import type { VoleMemoryEntry, VoleMemoryQuery, VoleSessionEntry } from './payloads.ts';
 import { ReplayGuard } from './replay.ts';
+import { systemBoot } from './replay-marks.ts';
 import { VoleSigner } from './signature.ts';
 import { formatVoleLine, type VoleId } from './vole-id.ts';
 import { VOLE_NET_OPTIONS, type VoleNetOptions } from './vole-net-options.ts';
@@ -64,7 +65,7 @@ export class VoleNet implements AsyncDisposable {
     this.#parts = parts;
     this.id = signer.id;
     this.line = formatVoleLine(identity, host.name, mlDsa && publicHalf(mlDsa));
-    this.#replay = new ReplayGuard({ directory, clock, onError: (error) => this.#problem(error) });
+    this.#replay = new ReplayGuard({ directory, clock, boot: systemBoot(), onError: (error) => this.#problem(error) });
     const door = new MessageDoor({ self: this.id, host, replay: this.#replay, boxKeys: keys, now });
     this.#door = door;
     this.#announcer = new Announcer({ host, signer, line: this.line, keys });
@@ -87,7 +88,6 @@ export class VoleNet implements AsyncDisposable {
       line: this.line,
       name: options.publishName ? host.name : undefined,
       onMessage: (bytes) => this.#receivePosted(bytes),
-      onKnock: host.knock === undefined ? undefined : (knock) => host.knock?.(knock) ?? 'refused',
       onRefused,
     });
   }
@@ -192,7 +192,7 @@ export class VoleNet implements AsyncDisposable {
         receive: (answer: Buffer) => this.#receiveAnswer(answer, url),
         peerOf: (key: PeerId) => this.#known.get(key),
         attach: this.#sockets.attach.bind(this.#sockets),
-        onProblem: (error: SkeinError) => host.onEvent({ type: 'problem', url, error }),
+        onProblem: (error: SkeinError, claimed: PeerId | undefined) => host.onEvent({ type: 'problem', url, claimed, error }),
       };
       await keepDialling(parts, { signal });
     } catch (error) {
@@ -222,6 +222,6 @@ export class VoleNet implements AsyncDisposable {
   }
 
   #problem(error: SkeinError): void {
-    this.#parts.host.onEvent({ type: 'problem', url: undefined, error });
+    this.#parts.host.onEvent({ type: 'problem', url: undefined, claimed: undefined, error });
   }
 }

@@ -165,8 +165,12 @@ export class VolePeer {
         return this.#calls.settle(body.payload.callId, body.payload);
       case 'task:result':
         return this.#tasks.settle(body.payload.taskId, body.payload);
-      case 'memory:results':
-        return this.#searches.settle(body.payload.requestId, body.payload.results);
+      case 'memory:results': {
+        const { requestId, results, error } = body.payload;
+        if (error === undefined) return this.#searches.settle(requestId, results);
+        const why = new SkeinError(`${this.name} did not search: ${error.slice(0, 2_000)}`, { code: 'unavailable' });
+        return this.#searches.fail(requestId, why);
+      }
     }
   }
 

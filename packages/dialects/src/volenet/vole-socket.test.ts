@@ -12,14 +12,25 @@ async function connected({ autoPong }: { readonly autoPong: boolean }) {
   const ws = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`);
   await new Promise((resolve) => ws.once('open', resolve));
   const clock = new VirtualClock();
+  let onMessage = () => {};
   const { promise: closed, resolve: onClosed } = Promise.withResolvers<string>();
-  const socket = new VoleSocket({ socket: ws, direction: 'dialled', address: 'x', clock, onMessage: () => {}, onClosed });
+  const socket = new VoleSocket({
+    socket: ws,
+    direction: 'dialled',
+    address: 'x',
+    clock,
+    onMessage: () => onMessage(),
+    onClosed,
+  });
   const far = await accepted;
   return {
     clock,
     socket,
     closed,
     far,
+    onMessage: (listener: () => void) => {
+      onMessage = listener;
+    },
     [Symbol.dispose]: () => {
       socket.cut('the test is over');
       far.terminate();
@@ -67,6 +78,49 @@ describe('a socket to a VoleNet node', () => {
     net.socket.lift();
     await gotAll;
     expect(came).toBe(600);
+  });
+
+  it('reads nothing of one that does not take its answers, until it does', async () => {
+    using net = await connected({ autoPong: true });
+    net.far.pause();
+    // More than the system takes for it by itself.
+    const large = 'x'.repeat(500_000);
+    for (let n = 0; n < 16; n += 1) net.socket.send(large, { mayWait: true });
+    let asked = 0;
+    const { promise: heard, resolve: onHeard } = Promise.withResolvers<void>();
+    net.onMessage(() => {
+      asked += 1;
+      onHeard();
+    });
+    net.far.send('asked');
+    // What was sent before another connection was made, would be here by now.
+    using _another = await connected({ autoPong: true });
+    expect(asked).toBe(0);
+    let came = 0;
+    const { promise: gotAll, resolve } = Promise.withResolvers<void>();
+    net.far.on('message', () => {
+      came += 1;
+      if (came === 16) resolve();
+    });
+    net.far.resume();
+    await Promise.all([gotAll, heard]);
+  });
+
+  it('that takes nothing of what it was sent is cut, and so is one that asks on all the same', async () => {
+    using silent = await connected({ autoPong: true });
+    silent.far.pause();
+    const large = 'x'.repeat(900_000);
+    const sendAll = (socket: VoleSocket) => {
+      for (let n = 0; n < 20; n += 1) socket.send(large, { mayWait: true });
+    };
+    expect(() => sendAll(silent.socket)).toThrow('too slowly');
+    expect(silent.socket.isOpen).toBe(true);
+    // Why it was not sent is short, and still finds room; not without end.
+    const sendShort = () => {
+      for (let n = 0; n < 1_000; n += 1) silent.socket.send('y'.repeat(4_000), { mayWait: true });
+    };
+    expect(sendShort).toThrow('too slowly');
+    expect(await silent.closed).toBe('it does not take its answers');
   });
 
   it('takes no binary frames', async () => {

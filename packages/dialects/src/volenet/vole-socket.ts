@@ -3,10 +3,18 @@ import { type PeerId, SkeinError } from '@skein/protocol';
 import WebSocket from 'ws';
 import { SendBudget } from './send-budget.ts';
 
-/** Bytes that may wait in the socket; beyond, nothing more is taken. */
+/** Bytes that may wait in the socket; beyond, nothing more is asked of the other side. */
 const BUFFERED_BYTES_MAX = 4 * 1024 * 1024;
-/** Answers that may wait for the other side's rate. */
+/** Answers may still wait there up to this, and above it those that are short, signatures and seal counted: why another was not sent. */
+const ANSWER_BYTES_MAX = 2 * BUFFERED_BYTES_MAX;
+const SHORT_CHARS_MAX = 16_384;
+const SHORT_BYTES_MAX = ANSWER_BYTES_MAX + 2 * 1024 * 1024;
+/** With so much of what it was sent not taken yet, nothing more is read of the other side. */
+const HELD_BYTES = 1024 * 1024;
+const FREED_BYTES = HELD_BYTES / 4;
+/** Answers that may wait for the other side's rate, and how many of them keep it from being read. */
 const WAITING_MAX = 256;
+const HELD_WAITING = WAITING_MAX / 2;
 /** Between two signs of life, and how long none may come. */
 const PING_MS = 5_000;
 const SILENCE_MS = 15_000;
@@ -41,6 +49,8 @@ export class VoleSocket {
   #messages = 0;
   #bytes = 0;
   #reason: string | undefined;
+  /** It is not read until it has taken more of what it was sent. */
+  #isHeld = false;
   #releasePing: () => void = () => {};
   #releaseDrain: () => void = () => {};
 
@@ -107,24 +117,27 @@ export class VoleSocket {
   }
 
   /**
-   * Sends one message. One that may wait is kept for a moment when the far end's rate is used up.
+   * Sends one message. An answer, which may wait, is kept for a moment when the far end's rate is used up. Whoever does not
+   * take its answers is not read meanwhile, so that what it asks waits with it; one that asks on and never takes any is cut.
    * @throws SkeinError `unavailable` when it is closed, `busy` at a bound.
    */
   send(text: string, options: { readonly mayWait: boolean }): void {
     const { socket, clock } = this.#parts;
     if (!this.isOpen) throw new SkeinError('The connection is closed', { code: 'unavailable' });
-    if (socket.bufferedAmount > BUFFERED_BYTES_MAX) {
+    if (socket.bufferedAmount > roomFor(text, options)) {
+      if (options.mayWait && text.length <= SHORT_CHARS_MAX) this.cut('it does not take its answers');
       throw new SkeinError('The peer takes its messages too slowly', { code: 'busy', retryAfterMs: 1_000 });
     }
     const waitMs = this.#isLimited ? (this.#waiting.length > 0 ? 1_000 : this.#budget.take(clock.monotonicMs())) : 0;
     if (waitMs === 0) {
-      socket.send(text);
+      this.#write(text);
       return;
     }
     if (!options.mayWait || this.#waiting.length >= WAITING_MAX) {
       throw new SkeinError('This peer takes 1,200 messages a minute and has had them', { code: 'busy', retryAfterMs: waitMs });
     }
     this.#waiting.push(text);
+    this.#hold();
     if (this.#waiting.length === 1) this.#releaseDrain = clock.after(waitMs, () => this.#drain());
   }
 
@@ -142,6 +155,28 @@ export class VoleSocket {
   cut(reason: string): void {
     this.#reason ??= reason;
     this.#parts.socket.terminate();
+  }
+
+  #write(text: string): void {
+    this.#parts.socket.send(text, () => this.#taken());
+    this.#hold();
+  }
+
+  #hold(): void {
+    const { socket } = this.#parts;
+    if (this.#isHeld || (socket.bufferedAmount <= HELD_BYTES && this.#waiting.length <= HELD_WAITING)) return;
+    this.#isHeld = true;
+    socket.pause();
+  }
+
+  /** The far end took something: of one that is not read there is no other sign of life. */
+  #taken(): void {
+    const { socket } = this.#parts;
+    if (!this.#isHeld) return;
+    this.#heard();
+    if (socket.bufferedAmount > FREED_BYTES || this.#waiting.length > HELD_WAITING / 2) return;
+    this.#isHeld = false;
+    socket.resume();
   }
 
   #receive(data: WebSocket.RawData, isBinary: boolean): void {
@@ -170,7 +205,7 @@ export class VoleSocket {
     const { socket, clock } = this.#parts;
     this.#releasePing = clock.after(PING_MS, () => {
       if (clock.monotonicMs() - this.#heardAtMs >= SILENCE_MS) {
-        this.cut(`nothing came for ${SILENCE_MS / 1_000} s`);
+        this.cut(`${this.#isHeld ? 'nothing was taken' : 'nothing came'} for ${SILENCE_MS / 1_000} s`);
         return;
       }
       if (socket.readyState === WebSocket.OPEN) socket.ping();
@@ -180,7 +215,7 @@ export class VoleSocket {
 
   #drain(): void {
     this.#releaseDrain();
-    const { socket, clock } = this.#parts;
+    const { clock } = this.#parts;
     for (let text = this.#waiting[0]; text !== undefined && this.isOpen; text = this.#waiting[0]) {
       const waitMs = this.#isLimited ? this.#budget.take(clock.monotonicMs()) : 0;
       if (waitMs > 0) {
@@ -188,7 +223,13 @@ export class VoleSocket {
         return;
       }
       this.#waiting.shift();
-      socket.send(text);
+      this.#write(text);
     }
   }
+}
+
+/** How much may wait before it. */
+function roomFor(text: string, { mayWait }: { readonly mayWait: boolean }): number {
+  if (!mayWait) return BUFFERED_BYTES_MAX;
+  return text.length > SHORT_CHARS_MAX ? ANSWER_BYTES_MAX : SHORT_BYTES_MAX;
 }

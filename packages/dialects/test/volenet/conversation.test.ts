@@ -245,8 +245,82 @@ describe('a VoleNet node with post-quantum keys', () => {
   });
 });
 
+describe('a request of a VoleNet node that cannot be served as it is', () => {
+  const deep: unknown = JSON.parse(`${'['.repeat(40)}${']'.repeat(40)}`);
+  const long = 'i'.repeat(1_025);
+
+  it.each([
+    ['tool:call', { callId: 'c1', toolName: 'x'.repeat(201), params: {} }, 'toolName'],
+    ['tool:call', { callId: 'c1', params: {} }, 'toolName'],
+    ['tool:call', { callId: 'c1', toolName: 'shout', params: { a: deep } }, 'nested'],
+    ['tool:call', { callId: 17, toolName: 'shout' }, 'callId'],
+    ['tool:call', { callId: 'i'.repeat(200), toolName: 'shout' }, 'callId'],
+    ['tool:call', { callId: '', toolName: 'shout' }, 'callId'],
+    ['task:delegate', { taskId: 't1' }, 'input'],
+    ['task:delegate', { taskId: 't1', input: '' }, 'input'],
+    ['task:delegate', { taskId: 't1', input: 'x'.repeat(100_001) }, 'input'],
+    ['task:delegate', { taskId: 't1', input: 'x', context: 'x'.repeat(400_001) }, 'context'],
+    ['task:delegate', { taskId: 't1', input: 'x', context: { a: 1 } }, 'context'],
+    ['memory:search', { requestId: 'r1', query: '' }, 'query'],
+    ['memory:search', { requestId: 'r1' }, 'query'],
+  ] as const)('is answered at once with why: %s %o', async (type, payload, why) => {
+    await using net = await pair({ announceEndpoint: true });
+    const { node, vole, peer } = net;
+    await vole.announceTo(node.url);
+    await node.joined(peer);
+    await vole.send(type, node.id, payload);
+    const answers = { 'tool:call': 'tool:result', 'task:delegate': 'task:result', 'memory:search': 'memory:results' };
+    const answer = (await vole.received.find((message) => message.type === answers[type])).payload;
+    expect(answer.error).toContain(why);
+    if (type === 'tool:call') expect(answer).toMatchObject({ callId: payload.callId, success: false });
+    if (type === 'task:delegate') expect(answer).toMatchObject({ taskId: payload.taskId, status: 'failed' });
+    if (type === 'memory:search') expect(answer).toMatchObject({ requestId: payload.requestId, results: [] });
+    await node.refusal('invalid');
+    expect(node.calls).toEqual([]);
+    expect(node.told.items.filter(({ what }) => what === 'task')).toEqual([]);
+  });
+
+  it('gets no answer where nobody could wait for it, nor one who is not trusted, nor one who replays it', async () => {
+    await using net = await pair({ announceEndpoint: true });
+    const { node, vole, peer } = net;
+    await vole.announceTo(node.url);
+    await node.joined(peer);
+    for (const callId of [undefined, null, { a: 1 }, long]) await vole.send('tool:call', node.id, { callId, toolName: '' });
+    await using stranger = await new SpecVole({ name: 'stranger' }).start();
+    expect(await stranger.post(node.url, stranger.make('tool:call', node.id, { callId: 'c1' }))).toMatchObject({ status: 401 });
+    const unfit = vole.make('tool:call', node.id, { callId: 'c2' });
+    expect(await vole.post(node.url, unfit)).toMatchObject({ status: 200 });
+    expect(await vole.post(node.url, unfit)).toMatchObject({ status: 401 });
+    await vole.send('tool:call', node.id, { callId: 'last', toolName: 'shout', params: { text: 'hi' } });
+    await vole.received.find(({ type, payload }) => type === 'tool:result' && payload.callId === 'last');
+    const results = vole.received.items.filter(({ type }) => type === 'tool:result');
+    expect(results.map(({ payload }) => payload.callId).sort()).toEqual(['c2', 'last']);
+    expect(stranger.received.items).toEqual([]);
+  });
+
+  it('is one that ours is told of when it searches a memory that fails', async () => {
+    await using left = await VoleNode.start({ name: 'left' });
+    await using right = await VoleNode.start({ name: 'right' });
+    const rightId = left.trust(right.net.line, ...ALL);
+    right.trust(left.net.line, ...ALL);
+    left.connectTo({ url: right.url });
+    const met = await left.joined(rightId);
+    await expect(met.searchMemory({ query: '', limit: 3 })).rejects.toThrow('right did not search: The payload');
+  });
+
+  it('keeps the name of a person however long it is, and the whole context', async () => {
+    await using net = await pair({ announceEndpoint: true });
+    const { node, vole, peer } = net;
+    await vole.announceTo(node.url);
+    await node.joined(peer);
+    const said = { input: 'x', fromName: 'n'.repeat(300), context: 'c'.repeat(90_000) };
+    await vole.send('task:delegate', node.id, { taskId: 't1', ...said });
+    expect(await node.told.find(({ what }) => what === 'task')).toMatchObject({ value: { taskId: 't1', ...said } });
+  });
+});
+
 describe('calls to a VoleNet node', () => {
-  it('fail within a second when it is killed meanwhile', async () => {
+  it('fail when it is killed meanwhile, not at their deadline', async () => {
     const started = Promise.withResolvers<void>();
     const hang = () => {
       started.resolve();
@@ -260,7 +334,7 @@ describe('calls to a VoleNet node', () => {
     const cutAtMs = performance.now();
     await net.vole.stop();
     await expect(call).rejects.toMatchObject({ code: 'unavailable' });
-    expect(performance.now() - cutAtMs).toBeLessThan(1_000);
+    expect(performance.now() - cutAtMs).toBeLessThan(10_000);
     expect(met.tools).toEqual([]);
   });
 

@@ -26,7 +26,6 @@ export interface VoleNodeOptions {
   /** Whether others are told where it listens. */
   readonly announceEndpoint?: boolean;
   readonly tools?: Readonly<Record<string, (input: Record<string, unknown>, signal: AbortSignal) => Promise<Json> | Json>>;
-  readonly knock?: VoleHost['knock'];
   readonly port?: number;
 }
 
@@ -104,7 +103,6 @@ export class VoleNode implements AsyncDisposable {
       leaderSeen: (peer) => this.told.push({ what: 'leads', peer }),
       leaderClaimed: () => true,
       onEvent: (event) => this.events.push(event),
-      ...(options.knock === undefined ? {} : { knock: options.knock }),
     };
     this.net = new VoleNet({ host, directory: this.directory, options: options.options ?? {} });
     this.#server.on('upgrade', (request, socket, head) => this.net.onUpgrade(request, socket, head));

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { SkeinError } from '@skein/protocol';
+import { measured } from '@skein/testing';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Migration } from './migrations.ts';
 import { openDatabase } from './open-database.ts';
@@ -106,18 +107,21 @@ describe.each(['closed', 'killed'])('of a %s database', (state) => {
     }
     for (const found of seen.keys()) expect(['harmless', 'corrupt', 'unsupported']).toContain(found);
     if (end === '' && state === 'closed') expect(seen.get('corrupt')).toBe(trials);
+    measured('disk', { counts: { corruptions: trials } });
     return undefined;
   });
 
   test.each(FILES)('a cut of %s is found or harmless, over and over', (end) => {
     const random = seeded(12);
     if (!existsSync(original() + end)) return expect(state + end).toBe('closed-wal');
-    for (let trial = 0; trial < 60; trial += 1) {
+    const trials = 60;
+    for (let trial = 0; trial < trials; trial += 1) {
       const path = join(directory, 'trial.db');
       copy(original(), path);
       truncateSync(path + end, trial === 0 ? 0 : Math.floor(random() * readFileSync(path + end).length));
       expect(['harmless', 'corrupt', 'unsupported']).toContain(outcome(path));
     }
+    measured('disk', { counts: { corruptions: trials } });
     return undefined;
   });
 

@@ -8,6 +8,7 @@ import {
   DiskModel,
   diskShimMissing,
   diskShimVariables,
+  measured,
   readDiskImage,
   readDiskRecord,
   seeded,
@@ -65,6 +66,7 @@ describe.skipIf(missing !== null)(
       // The others struck where nobody waits, or one write of several that was tried again by itself.
       expect(outcomes.filter(({ refused }) => refused.length > 0).length).toBeGreaterThan(TRIALS / 4);
       expect(lostByCuts(image, record)).toEqual([]);
+      measured('disk', { counts: error === 'ENOSPC' ? { fullDiskWrites: TRIALS } : { failedWrites: TRIALS } });
     });
 
     /** What a power cut right after each life takes: what a failed sync did not write, no later one does. */

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { measured, sized, sizedTimeout } from '@skein/testing';
 import { expect, test } from 'vitest';
 import { openDatabase } from './open-database.ts';
 
@@ -24,7 +25,10 @@ async function writeUntilKilled(path: string, acknowledgements: number): Promise
   return last;
 }
 
-test('what was acknowledged is there after kill -9, over and over on the same file', async () => {
+test('what was acknowledged is there after kill -9, over and over on the same file', {
+  timeout: sizedTimeout({ ci: 30_000, full: 300_000 }),
+  repeats: sized({ ci: 0, full: 24 }),
+}, async () => {
   const directory = mkdtempSync(join(tmpdir(), 'skein-kill-'));
   try {
     const path = join(directory, 'a.db');
@@ -34,6 +38,7 @@ test('what was acknowledged is there after kill -9, over and over on the same fi
       const row = database.get('SELECT count(*) AS rows, max(id) AS last FROM items');
       expect(row?.rows).toBe(row?.last);
       expect(row?.last).toBeGreaterThanOrEqual(last);
+      measured('kills', { counts: { kills: 1 } });
     }
   } finally {
     rmSync(directory, { recursive: true, force: true });

@@ -10,6 +10,7 @@ import {
   DiskModel,
   diskShimMissing,
   diskShimVariables,
+  measured,
   readDiskImage,
   readDiskRecord,
   seeded,
@@ -80,6 +81,7 @@ describe.skipIf(missing !== null)(`a power cut${missing === null ? '' : ` (${mis
     }
     // Cuts that come before the first acknowledgement prove little.
     expect(survivors).toBeGreaterThan(LIVES * CUTS * 20);
+    measured('power-cuts', { counts: { cuts: LIVES * CUTS, promisesKept: survivors } });
   });
 
   /** Opens what a cut left, holds it against what was told, and goes on writing; how many items had to be there. */

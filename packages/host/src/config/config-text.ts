@@ -1,7 +1,17 @@
 import { SkeinError } from '@skein/protocol';
-import { findNodeAtLocation, getNodeValue, type Node, type ParseError, parseTree, printParseErrorCode } from 'jsonc-parser';
+import {
+  findNodeAtLocation,
+  getNodeValue,
+  type Node,
+  type ParseError,
+  parseTree,
+  printParseErrorCode,
+  visit,
+} from 'jsonc-parser';
 
 const MAX_CHARACTERS = 1_048_576;
+/** Far deeper than any config; what reads one calls itself for each level. */
+const MAX_DEPTH = 64;
 
 /** A config file's content, and where in it each value stands. */
 export interface ConfigText {
@@ -12,7 +22,8 @@ export interface ConfigText {
 
 /**
  * Reads JSON with comments and trailing commas.
- * @throws SkeinError `corrupt` naming file, line and column; `too-large` above a million characters.
+ * @throws SkeinError `corrupt` naming file, line and column; `too-large` above a million characters; `invalid` for what
+ * nests deeper than any config.
  */
 export function parseConfigText(text: string, file: string): ConfigText {
   if (text.length > MAX_CHARACTERS) {
@@ -20,7 +31,9 @@ export function parseConfigText(text: string, file: string): ConfigText {
   }
   const at = (offset: number) => `${file}:${position(text, offset)}`;
   const errors: ParseError[] = [];
-  const tree = parseTree(text.replace(/^\uFEFF/, ' '), errors, { allowTrailingComma: true });
+  const json = text.replace(/^\uFEFF/, ' ');
+  refuseDepth(json, at);
+  const tree = parseTree(json, errors, { allowTrailingComma: true });
   const [error] = errors;
   if (error !== undefined || tree === undefined) {
     const what = error === undefined ? 'it is empty' : spaced(printParseErrorCode(error.error));
@@ -41,6 +54,13 @@ export function parseConfigText(text: string, file: string): ConfigText {
   };
 }
 
+/** What can be read of a config file that need not be whole; undefined where that is nothing. */
+export function salvageConfigText(text: string): unknown {
+  if (text.length > MAX_CHARACTERS) return undefined;
+  const tree = parseTree(text.replace(/^\uFEFF/, ' '), [], { allowTrailingComma: true });
+  return tree === undefined ? undefined : getNodeValue(tree);
+}
+
 function position(text: string, offset: number): string {
   const before = text.slice(0, offset);
   return `${before.split('\n').length}:${offset - before.lastIndexOf('\n')}`;
@@ -49,6 +69,20 @@ function position(text: string, offset: number): string {
 /** "CommaExpected" as words. */
 function spaced(code: string): string {
   return code.replaceAll(/(?<=[a-z])(?=[A-Z])/g, ' ').toLowerCase();
+}
+
+/** Stops at the first level too many: the parser would go on until there is no stack left. */
+function refuseDepth(json: string, at: (offset: number) => string): void {
+  let depth = 0;
+  const begin = (offset: number) => {
+    depth += 1;
+    if (depth <= MAX_DEPTH) return;
+    throw new SkeinError(`${at(offset)}: nested deeper than ${MAX_DEPTH} levels; no config is`, { code: 'invalid' });
+  };
+  const end = () => {
+    depth -= 1;
+  };
+  visit(json, { onObjectBegin: begin, onArrayBegin: begin, onObjectEnd: end, onArrayEnd: end }, { allowTrailingComma: true });
 }
 
 /** A key given twice would silently lose one of its values; `__proto__` would not become a key at all. */

@@ -31,6 +31,27 @@ test.each([
   expect(told.join('\n')).toMatch(expected);
 });
 
+test.each(['admin', 'all', 'owner', 'rw'])(
+  'a level of trust %j that there is not is answered with those there are, and none is talked up',
+  (trust) => {
+    const value = { net: { peers: [{ url: 'ws://peer.example.org', trust }] } };
+    const told = explain(config, config.safeParse(value).error?.issues ?? [], value).map(({ text }) => text);
+    expect(told).toEqual([`net.peers[0].trust: no such value "${trust}"; there are "full", "tool", "read"`]);
+  },
+);
+
+test('a level of trust that is all but spelled is told', () => {
+  const value = { net: { peers: [{ url: 'ws://peer.example.org', trust: 'tols' }] } };
+  const told = explain(config, config.safeParse(value).error?.issues ?? [], value).map(({ text }) => text);
+  expect(told.join()).toContain('no such value "tols"; there are');
+  const near = { net: { peers: [{ url: 'ws://peer.example.org', trust: 'tools' }] } };
+  expect(
+    explain(config, config.safeParse(near).error?.issues ?? [], near)
+      .map(({ text }) => text)
+      .join(),
+  ).toContain('did you mean "tool"?');
+});
+
 test.each([
   [
     ['https://api.example.org'],

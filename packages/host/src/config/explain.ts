@@ -38,7 +38,7 @@ function explainOne(schema: z.ZodType, issue: Issue, value: unknown): readonly P
   }
   const found = valueAt(value, issue.path);
   if (issue.code === 'invalid_value' && typeof found === 'string') {
-    const text = `no such value "${found.slice(0, SHOWN_CHARACTERS)}"; ${nearest(found, issue.values.map(String), 'value')}`;
+    const text = `no such value "${found.slice(0, SHOWN_CHARACTERS)}"; ${nearestValue(found, issue.values.map(String))}`;
     return [{ path: issue.path, text: `${formatPath(issue.path)}: ${text}` }];
   }
   const expected = issue.message.replace(/^Invalid (input|option|string|key): /, '').replace(/^expected/, 'expected');
@@ -59,6 +59,18 @@ export function nearest(word: string, known: readonly string[], kind: string): s
   const best = closest(word, [...known]);
   const near = distance(word.toLowerCase(), best.toLowerCase()) <= Math.max(2, word.length / 3);
   return near ? `did you mean "${best}"?` : `the nearest is "${best}"; known: ${known.join(', ')}`;
+}
+
+/**
+ * "did you mean …" only for a word that is all but spelled, else the whole list: values may be levels of trust, and a guess
+ * would talk people into more than they meant to give.
+ */
+function nearestValue(word: string, known: readonly string[]): string {
+  const list = known.map((value) => `"${value}"`).join(', ');
+  const best = closest(word, [...known]);
+  return distance(word.toLowerCase(), best.toLowerCase()) <= 1
+    ? `did you mean "${best}"? There are ${list}`
+    : `there are ${list}`;
 }
 
 function show(path: readonly PropertyKey[], value: unknown): string {

@@ -6,6 +6,7 @@ import { type ConfigChange, watchConfig } from './watch-config.ts';
 export class LiveConfig {
   readonly #loaded: LoadedConfig;
   #current: NodeConfig;
+  #needRestart: readonly string[] = [];
 
   constructor(loaded: LoadedConfig) {
     this.#loaded = loaded;
@@ -14,6 +15,11 @@ export class LiveConfig {
 
   get current(): NodeConfig {
     return this.#current;
+  }
+
+  /** The paths in which the file differs from what runs, until a restart. */
+  get needRestart(): readonly string[] {
+    return this.#needRestart;
   }
 
   /**
@@ -25,7 +31,10 @@ export class LiveConfig {
     onChange: (change: ConfigChange) => void,
   ): Promise<void> {
     for await (const change of watchConfig(this.#loaded, options)) {
-      if (change.type === 'config-reloaded') this.#take(change.config);
+      if (change.type === 'config-reloaded') {
+        this.#take(change.config);
+        this.#needRestart = change.needRestart;
+      }
       onChange(change);
     }
   }

@@ -57,6 +57,22 @@ test.each(['', '{', '{ "name": "a" ', '[1', 'nonsense', '\u0000', '{"a":1}}'])('
   expect(problemsOf(text)).toMatch(/^skein\.config\.json:\d+:\d+: /);
 });
 
+test.each(['null', '[]', '7', '"x"', 'true'])('a file that holds %s is no config, not an empty one', (text) => {
+  expect(problemsOf(text)).toBe('skein.config.json:1:1: a config is one object, { … }');
+});
+
+test.each([
+  ['arrays', '['.repeat(5_000)],
+  ['arrays that end', `{"a":${'['.repeat(5_000)}${']'.repeat(5_000)}}`],
+  ['objects', '{"a":'.repeat(200_000)],
+  ['both, with comments', '{"a":[ // [\n'.repeat(5_000)],
+])('a file of thousands of levels of %s is refused with the place of the first too many', (_of, text) => {
+  using place = folder(text);
+  const error = errorOf({ cwd: place.cwd });
+  expect(error.code).toBe('invalid');
+  expect(error.message).toMatch(/^skein\.config\.json:\d+:\d+: nested deeper than 64 levels/);
+});
+
 test('no text whatever makes it throw anything but a SkeinError', () => {
   using place = folder();
   const file = path.join(place.cwd, CONFIG_FILE);
@@ -102,7 +118,7 @@ test.each(['relay', 'discovery', 'files', 'publicJoin'])('net.%s is refused as k
 test('a wrong value is refused with path, expectation and value, all problems at once', () => {
   const text = problemsOf('{"net":{"port":"x","role":"boss"},"agent":{"maxIterations":0}}');
   expect(text).toContain('net.port: expected number, received string; the value is "x"');
-  expect(text).toContain('net.role: no such value "boss"; the nearest is "peer"; known: coordinator, worker, peer');
+  expect(text).toContain('net.role: no such value "boss"; there are "coordinator", "worker", "peer"');
   expect(text).toContain('agent.maxIterations: ');
 });
 

@@ -2,11 +2,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { SkeinError } from '@skein/protocol';
-import { type ConfigText, parseConfigText } from './config-text.ts';
+import { type ConfigText, parseConfigText, salvageConfigText } from './config-text.ts';
 import { configFileOf, type Environment, parseEnvironment, readEnvironment } from './environment.ts';
 import { explain, formatPath, type Problem, valueAt } from './explain.ts';
 import { invalidConfig } from './problems.ts';
-import { type Config, type ConfigInput, config } from './schema.ts';
+import { type Config, type ConfigInput, config, DATA_DIR } from './schema.ts';
 import { convertVoleConfig, refuseLacking, VOLE_CONFIG_FILE } from './vole/vole-config.ts';
 import { leftBehind, type VolePlaces, volePlaces } from './vole/vole-folder.ts';
 
@@ -81,6 +81,35 @@ export function loadConfig(options: LoadOptions = {}): LoadedConfig {
   return { config: complete(parseLayers({ ...source, value: values }, env, overrides), base), vole, ...read };
 }
 
+/** Where a node has its files, and its config, or what is wrong with that. */
+export type LocatedNode = { readonly dataDir: string } & (
+  | { readonly loaded: LoadedConfig; readonly problem: undefined }
+  | { readonly loaded: undefined; readonly problem: SkeinError }
+);
+
+/**
+ * Where a node has its files, also while its config has an error: for what must not wait until that is mended.
+ * @throws SkeinError as `loadConfig` where a named file is not there or cannot be read.
+ */
+export function locateNode(options: LoadOptions = {}): LocatedNode {
+  try {
+    const loaded = loadConfig(options);
+    return { dataDir: loaded.config.dataDir, loaded, problem: undefined };
+  } catch (thrown) {
+    const problem = SkeinError.from(thrown);
+    if (problem.code !== 'corrupt' && problem.code !== 'invalid' && problem.code !== 'unsupported') throw problem;
+    const cwd = path.resolve(options.cwd ?? process.cwd());
+    const env = options.env ?? readEnvironment();
+    const { file } = findFile(cwd, options.file ?? configFileOf(env));
+    const text = readFile(file, false);
+    const value = text === undefined ? undefined : salvageConfigText(text);
+    const written = isPlain(value) ? value.dataDir : undefined;
+    const said = [options.overrides?.dataDir, env.SKEIN_DATA_DIR, written].find((one) => typeof one === 'string' && one !== '');
+    const base = text === undefined ? cwd : path.dirname(file);
+    return { dataDir: path.resolve(base, typeof said === 'string' ? said : DATA_DIR), loaded: undefined, problem };
+  }
+}
+
 /** Where the config is, or would be; that of VoleNet only where there is none of ours. */
 function findFile(cwd: string, named: string | undefined): { readonly file: string; readonly isVole: boolean } {
   const ours = path.resolve(cwd, named ?? CONFIG_FILE);
@@ -117,7 +146,7 @@ function readFile(file: string, mustExist: boolean): string | undefined {
 
 function parseLayers(source: ConfigText | undefined, env: Environment, overrides: ConfigInput): Config {
   const variables = parseEnvironment(env);
-  let value: unknown = source?.value ?? {};
+  let value: unknown = source === undefined ? {} : source.value;
   if (!isPlain(value))
     throw new SkeinError(`${source?.locate([]) ?? 'config'}: a config is one object, { … }`, { code: 'invalid' });
   for (const { path: at, value: set } of variables)

@@ -149,8 +149,10 @@ export const netConfig = z.strictObject({
   leader: z
     .union([z.enum(['auto', 'quorum']), nodeName])
     .default('auto')
-    .describe('Who leads: "auto" (the lowest id that answers), "quorum" (elected by the voters; safe), or a node\'s name.'),
-  voter: z.boolean().default(true).describe('Vote where the leader is elected by "quorum"; peers mark this key as voter.'),
+    .describe(
+      'Who leads: "auto" (the lowest id that answers), "quorum" (elected by most of the voters that every node names: skein net trust … --voter; safe), or a node\'s name.',
+    ),
+  voter: z.boolean().default(true).describe('Vote where the leader is elected by "quorum"; peers name this node as a voter.'),
   heartbeatMode: z
     .enum(['leader', 'independent'])
     .default('leader')
@@ -180,7 +182,7 @@ export const netConfig = z.strictObject({
     .int()
     .min(1)
     .default(100_000)
-    .describe('Messages taken from one peer a second; over it, it is told to wait.'),
+    .describe('Messages taken from one peer a second, 5000 at most from an OpenVole node; over it, it is told to wait.'),
 });
 
 /** Keys people know from VoleNet that this version cannot honour. A row goes when its feature comes. */

@@ -4,6 +4,9 @@ import { AGENT_DEFAULTS, heartbeatConfig, schedulesConfig, TASK_RUNNER_DEFAULTS 
 import { z } from 'zod';
 import { netConfig, nodeName } from './net.ts';
 
+/** The folder of a node's files where the config names none. */
+export const DATA_DIR = '.skein';
+
 const timeoutMs = z.int().min(1_000).max(86_400_000);
 
 const agentConfig = z.strictObject({
@@ -31,7 +34,9 @@ const agentConfig = z.strictObject({
       'Tools that may change something, or read any address, without asking, even after the turn read text from outside.',
     ),
   turnTimeoutMs: timeoutMs.default(AGENT_DEFAULTS.turnTimeoutMs).describe('The longest a turn may take.'),
-  toolTimeoutMs: timeoutMs.default(AGENT_DEFAULTS.toolTimeoutMs).describe('The longest one tool call may take.'),
+  toolTimeoutMs: timeoutMs
+    .default(AGENT_DEFAULTS.toolTimeoutMs)
+    .describe('The longest one tool call may take: of the agent, of a person, or of a peer.'),
   confirmTimeoutMs: timeoutMs.default(AGENT_DEFAULTS.confirmTimeoutMs).describe('How long a person has to say yes.'),
 });
 
@@ -90,7 +95,7 @@ const nodeBrainConfig = brainConfig
 /** What `skein.config.json` may hold, with its defaults. */
 export const config = z.strictObject({
   name: nodeName.optional().describe("What this node is called; absent, the machine's name.").meta({ example: 'my-node' }),
-  dataDir: z.string().min(1).default('.skein').describe('The folder of its key, trust, sessions and memory.'),
+  dataDir: z.string().min(1).default(DATA_DIR).describe('The folder of its key, trust, sessions and memory.'),
   net: netConfig.prefault({}).describe('The network of peers.'),
   brain: nodeBrainConfig
     .optional()

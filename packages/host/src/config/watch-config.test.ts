@@ -67,6 +67,19 @@ test('a bad file is rejected with its place, and the next good one is compared w
   expect(await good).toMatchObject({ type: 'config-reloaded', applied: ['agent.maxIterations'], needRestart: [] });
 });
 
+test('what waits for a restart is all that differs from what runs, and nothing once it is put back', async () => {
+  await using file = watched('{"name":"a"}');
+  const renamed = file.next();
+  file.replace('{"name":"b"}');
+  expect(await renamed).toMatchObject({ applied: [], needRestart: ['name'] });
+  const more = file.next();
+  file.replace('{"name":"b","log":{"level":"warn"}}');
+  expect(await more).toMatchObject({ applied: ['log.level'], needRestart: ['name'] });
+  const back = file.next();
+  file.replace('{"name":"a","log":{"level":"warn"}}');
+  expect(await back).toMatchObject({ type: 'config-reloaded', applied: [], needRestart: [] });
+});
+
 test('a bad file put back as it was is told as no longer bad', async () => {
   await using file = watched('{}');
   const rejected = file.next();

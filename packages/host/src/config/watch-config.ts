@@ -17,7 +17,7 @@ export type ConfigChange =
       readonly config: NodeConfig;
       /** Changed paths a running node takes up at once. */
       readonly applied: readonly string[];
-      /** Changed paths that wait for a restart. */
+      /** Paths that wait for a restart: all in which the file now differs from what it was loaded with and that are not live. */
       readonly needRestart: readonly string[];
     }
   /** The file does not read; what was loaded before stays. */
@@ -39,16 +39,17 @@ export async function* watchConfig(
     let current = loaded.config;
     let problem: string | undefined;
     while (!signal.aborted) {
-      const change = readChange(current, options, loaded.file === null ? {} : { file: loaded.watchedFile });
+      const pinned = loaded.file === null ? {} : { file: loaded.watchedFile };
+      const change = readChange({ running: loaded.config, current }, options, pinned);
       if (change.type === 'config-rejected') {
         if (change.problem !== problem) yield change;
         problem = change.problem;
       } else {
         // A bad file that was put back as it was is told too: the problem is over.
-        const over = problem !== undefined;
+        const isNews = problem !== undefined || changedPaths(current, change.config).length > 0;
         problem = undefined;
         current = change.config;
-        if (over || change.applied.length + change.needRestart.length > 0) yield change;
+        if (isNews) yield change;
       }
       await seen.next();
       await wait(SETTLE_MS, undefined, { signal }).catch(() => undefined);
@@ -60,15 +61,19 @@ export async function* watchConfig(
   }
 }
 
-function readChange(current: NodeConfig, options: LoadOptions, pinned: { file?: string }): ConfigChange {
+/** `running`: what a restart would replace; `current`: what the file said last. */
+function readChange(
+  { running, current }: { readonly running: NodeConfig; readonly current: NodeConfig },
+  options: LoadOptions,
+  pinned: { readonly file?: string },
+): ConfigChange {
   try {
     const { config } = loadConfig({ ...options, ...pinned });
-    const changed = changedPaths(current, config);
     return {
       type: 'config-reloaded',
       config,
-      applied: changed.filter(isAppliedLive),
-      needRestart: changed.filter((at) => !isAppliedLive(at)),
+      applied: changedPaths(current, config).filter(isAppliedLive),
+      needRestart: changedPaths(running, config).filter((at) => !isAppliedLive(at)),
     };
   } catch (error) {
     return { type: 'config-rejected', problem: SkeinError.from(error).message };

@@ -14,12 +14,20 @@ const guest = record('guest');
 const voter = record('voter', { voter: true });
 const gone = record('gone', { trust: 'full', voter: true, revoked: true });
 const records = [full, guest, voter, gone];
-const base = { self, name: 'me', voter: true, records };
+const base = { self, name: 'me', voter: true, dials: false, records };
 
 test('voters are the keys marked so and this node itself, never a name, a guest or a revoked key', () => {
   const ids = [self, voter.identity.id].sort();
   expect(electionSettingOf({ ...base, leader: 'quorum' }).voters).toEqual(ids);
   expect(electionSettingOf({ ...base, leader: 'quorum', voter: false }).voters).toEqual([voter.identity.id]);
+});
+
+test('only a node that trusts nobody and dials nobody may lead as the only voter', () => {
+  const quorum = { ...base, leader: 'quorum' } as const;
+  expect(electionSettingOf({ ...quorum, records: [] })).toMatchObject({ voters: [self], alone: true });
+  expect(electionSettingOf({ ...quorum, records: [gone] }).alone).toBe(true);
+  expect(electionSettingOf({ ...quorum, records: [guest] })).toMatchObject({ voters: [self], alone: false });
+  expect(electionSettingOf({ ...quorum, records: [], dials: true }).alone).toBe(false);
 });
 
 test('in auto, a key that may only read does not lead, unless it is marked as a voter', () => {

@@ -9,15 +9,17 @@ export interface ElectionSettingParts {
   readonly leader: string;
   /** `net.voter`: this node votes in `quorum`. */
   readonly voter: boolean;
+  /** Whether the configuration names peers to dial. */
+  readonly dials: boolean;
   /** The trust file. */
   readonly records: readonly TrustRecord[];
 }
 
 /**
- * Under what this node holds its elections. Voters are keys marked so; in `auto` a key that may only read here does not
- * lead here. @throws SkeinError `invalid` when several keys have the name of the leader.
+ * Under what this node holds its elections. Voters are keys marked so, and only a node that knows no other may be the one
+ * voter that leads; in `auto` a key that may only read here does not lead here. @throws SkeinError `invalid` when several keys have the name of the leader.
  */
-export function electionSettingOf({ self, name, leader, voter, records }: ElectionSettingParts): ElectionSetting {
+export function electionSettingOf({ self, name, leader, voter, dials, records }: ElectionSettingParts): ElectionSetting {
   const known = records.filter(({ revoked }) => !revoked);
   if (leader === 'auto') {
     const members = known.filter((record) => record.trust !== 'read' || record.voter).map(({ identity }) => identity.id);
@@ -25,7 +27,9 @@ export function electionSettingOf({ self, name, leader, voter, records }: Electi
   }
   if (leader === 'quorum') {
     const voters = known.filter((record) => record.voter).map(({ identity }) => identity.id);
-    return electionSetting({ self, mode: 'quorum', voters: voter ? [self, ...voters] : voters.filter((id) => id !== self) });
+    const alone = !dials && known.every(({ identity }) => identity.id === self);
+    const others = voters.filter((id) => id !== self);
+    return electionSetting({ self, mode: 'quorum', voters: voter ? [self, ...others] : others, alone });
   }
   return electionSetting({ self, mode: 'forced', forced: named(leader, { self, name, known }) });
 }

@@ -1,4 +1,4 @@
-import { describeElection, type ElectionState, majorityOf, type Peer } from '@skein/mesh';
+import { adviseElection, describeElection, type ElectionState, majorityOf, type Peer } from '@skein/mesh';
 import type { ElectionMode, PeerId } from '@skein/protocol';
 
 /** Who leads, as this node sees it. */
@@ -15,6 +15,8 @@ export interface LeadershipStatus {
   readonly bestEffort: boolean;
   /** What a person should know of it, in words. */
   readonly note: string;
+  /** What to do so that the voters elect one leader; null where nothing is to be done. */
+  readonly fix: string | null;
 }
 
 /** The right to act as leader, for as long as `check` does not throw. */
@@ -53,6 +55,7 @@ export function leadershipStatusOf(state: ElectionState, nameOf: (id: PeerId) =>
     witnessNeeded: setting.voters.length === 2,
     bestEffort: setting.mode === 'auto',
     note: describeElection(state, nameOf),
+    fix: adviseElection(state),
   };
 }
 

@@ -1,4 +1,5 @@
 import {
+  adviseElection,
   type Clock,
   createElection,
   type ElectionAnswer,
@@ -53,6 +54,8 @@ export class Leadership {
   /** Woken after every event. */
   readonly #waiting = new Set<() => void>();
   #state: ElectionState | undefined;
+  /** What a person was last told to do. */
+  #advised: string | null = null;
   #releaseWake: () => void = () => {};
   #closed = false;
 
@@ -106,7 +109,7 @@ export class Leadership {
     return leadershipStatusOf(this.#started(), this.#parts.nameOf);
   }
 
-  /** Calls back when another leads, nobody does, or a new term began; the returned function ends that. */
+  /** Calls back when another leads, nobody does, a new term began, or `fix` is another; the returned function ends that. */
   onChange(listener: (status: LeadershipStatus) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -220,6 +223,11 @@ export class Leadership {
     if (persist !== undefined && !this.#write(persist.record)) return [];
     this.#state = state;
     for (const effect of effects) this.#do(effect);
+    const advice = adviseElection(state);
+    if (advice !== this.#advised) {
+      this.#advised = advice;
+      this.#tell();
+    }
     for (const wake of this.#waiting) wake();
     return effects;
   }
@@ -236,11 +244,9 @@ export class Leadership {
         this.#releaseWake();
         this.#releaseWake = clock.after(Math.max(0, effect.atMs - clock.monotonicMs()), () => this.#take({ type: 'wake' }));
         return;
-      case 'leader': {
-        const status = this.status();
-        for (const listener of this.#listeners) listener(status);
+      case 'leader':
+        this.#tell();
         return;
-      }
       case 'refused':
         this.#refused(effect.peer, effect.reason);
         return;
@@ -250,6 +256,11 @@ export class Leadership {
       case 'lost':
         return;
     }
+  }
+
+  #tell(): void {
+    const status = this.status();
+    for (const listener of this.#listeners) listener(status);
   }
 
   #send(peer: Peer, request: ElectionRequest): void {

@@ -10,7 +10,7 @@ const LIST_PAUSE_MS = 200;
 /** How long a peer may take to list its tools. */
 const LIST_TIMEOUT_MS = 10_000;
 /** How long a tool may run when its caller's signal says nothing shorter. */
-export const CALL_TIMEOUT_MS = 600_000;
+const CALL_TIMEOUT_MS = 600_000;
 
 export interface RemoteToolsParts {
   readonly tools: ToolSet;

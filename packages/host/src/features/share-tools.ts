@@ -1,15 +1,6 @@
-import { DeltaRelay, type Tool, type ToolSet } from '@skein/agent';
+import { DeltaRelay, Scope, type Tool, type ToolSet, untilAborted } from '@skein/agent';
 import type { Mesh, Router } from '@skein/mesh';
-import {
-  type Json,
-  type PeerId,
-  SkeinError,
-  shortPeerId,
-  type ToolDescriptor,
-  toolsCall,
-  toolsChanged,
-  toolsList,
-} from '@skein/protocol';
+import { type Json, type PeerId, SkeinError, type ToolDescriptor, toolsCall, toolsChanged, toolsList } from '@skein/protocol';
 import type { HostEvent } from '../events.ts';
 
 /** Characters of partial output of one call that are passed on. */
@@ -25,6 +16,8 @@ export interface ShareToolsParts {
   readonly mesh: Mesh;
   /** Whether this peer may use this tool of ours, by its plain name. */
   readonly maySee: (peer: PeerId, tool: string) => boolean;
+  /** What a peer is called here. */
+  readonly nameOf: (peer: PeerId) => string;
   /** The number of calls being run for peers has changed. */
   readonly onRunning?: () => void;
   readonly onEvent: (event: HostEvent) => void;
@@ -37,7 +30,11 @@ export interface ShareToolsParts {
     readonly ms: number;
   }) => void;
   readonly monotonicMs: () => number;
+  /** The longest one call may take: `agent.toolTimeoutMs`. */
+  readonly toolTimeoutMs: () => number;
 }
+
+const SETTING = 'agent.toolTimeoutMs';
 
 interface ToolsCall {
   readonly tool: string;
@@ -65,7 +62,9 @@ export class ShareTools {
     this.#release = parts.tools.onChange(() => this.#localChanged());
     const { router } = parts;
     router.serve(toolsList, (_params, { peer }) => ({ tools: [...this.listFor(peer.id)] }));
-    router.serve(toolsCall, async (call, context) => ({ output: await this.call(call, context) }));
+    router.serve(toolsCall, async (call, context) => ({ output: await this.#call(call, context) }), {
+      limit: { timeoutMs: parts.toolTimeoutMs, setting: SETTING },
+    });
   }
 
   /** The tools this peer may call. */
@@ -74,9 +73,18 @@ export class ShareTools {
   }
 
   /**
-   * Runs a tool for a peer, whatever protocol it speaks. @throws SkeinError `not-found`, `denied`, and what the tool raises.
+   * Runs a tool for a peer that speaks another protocol than ours, for as long as one call may take.
+   * @throws SkeinError `not-found`, `denied`, `deadline-exceeded`, and what the tool raises.
    */
-  async call({ tool: name, input, key, onBehalfOf }: ToolsCall, context: CallerContext): Promise<Json> {
+  async call(call: ToolsCall, context: CallerContext): Promise<Json> {
+    const timeoutMs = this.#parts.toolTimeoutMs();
+    using scope = new Scope({ parent: context.signal, timeoutMs, what: call.tool, setting: SETTING });
+    const { peer } = context;
+    const bounded = { peer, signal: scope.signal, emit: (part: { readonly delta: string }) => context.emit(part) };
+    return await untilAborted(this.#call(call, bounded), scope.signal);
+  }
+
+  async #call({ tool: name, input, key, onBehalfOf }: ToolsCall, context: CallerContext): Promise<Json> {
     const { monotonicMs } = this.#parts;
     const tool = this.#find(context.peer.id, name);
     this.#assertAllowed(onBehalfOf, name);
@@ -143,7 +151,7 @@ export class ShareTools {
     const barred = chain?.find((id) => id !== this.#parts.self && !this.#parts.maySee(id, name));
     if (barred === undefined) return;
     throw new SkeinError(
-      `The tool ${name} was asked for on behalf of ${shortPeerId(barred)}, which may not use it here itself: trust its key here (skein net trust), or ask from a node that may`,
+      `The tool ${name} was asked for on behalf of ${this.#parts.nameOf(barred)}, which may not use it here itself: trust its key here (skein net trust), or ask from a node that may`,
       { code: 'denied' },
     );
   }

@@ -1,5 +1,5 @@
-import { type AuditLog, type FollowedRotation, type Peer, type Router, systemClock } from '@skein/mesh';
-import type { PeerId } from '@skein/protocol';
+import { type AuditLog, type FollowedRotation, type Peer, type Router, type ShownRoot, systemClock } from '@skein/mesh';
+import { fingerprintWords, type PeerId } from '@skein/protocol';
 import type { Logger } from 'pino';
 import type { Authority } from '../authority.ts';
 import type { HostEvent } from '../events.ts';
@@ -31,14 +31,34 @@ const ROTATION_REFUSED: Readonly<Record<Exclude<FollowedRotation['outcome'], 'mo
   second: 'the old key has another successor already; one of the two nodes may have stolen it',
   'from-revoked': 'the old key was revoked',
   'to-revoked': 'the new key was revoked',
-  forged: 'it is not signed by both keys',
+  unrooted: 'it lacks the signature of the root which the old key has; whoever has stolen that key can sign no more than this',
+  forged: 'it is not signed by both keys, or by the new one and a root of the old one that is known here',
 };
 
-/** Tells of a rotation that a peer showed: in the audit, and to people where it was refused. */
-export function tellRotation(
-  { from, to, outcome }: FollowedRotation,
-  { name, audit, onEvent }: { readonly name: string; readonly audit: AuditLog; readonly onEvent: (event: HostEvent) => void },
-): void {
+interface Telling {
+  readonly name: string;
+  readonly audit: AuditLog;
+  readonly onEvent: (event: HostEvent) => void;
+}
+
+/** Tells of a rotation or a root that a peer showed: in the audit, and to people where it was refused. */
+export function tellShownKey(shown: FollowedRotation | ShownRoot, telling: Telling): void {
+  if (shown.type === 'root') tellRoot(shown, telling);
+  else tellRotation(shown, telling);
+}
+
+function tellRoot({ id, root, outcome }: ShownRoot, { name, audit, onEvent }: Telling): void {
+  if (outcome === 'pinned' || outcome === 'known') {
+    audit.append({ event: 'root-pinned', peer: id, name, reason: `its root is ${root}` });
+    return;
+  }
+  const why = outcome === 'second' ? 'it has another already; one of the two may be of a thief' : 'it is not signed by both';
+  const problem = `the root "${fingerprintWords(root)}" is shown for its key ${id}, which is refused: ${why}`;
+  audit.append({ event: 'root-refused', peer: id, name, reason: problem });
+  onEvent({ type: 'peer-problem', id, name, problem });
+}
+
+function tellRotation({ from, to, outcome }: FollowedRotation, { name, audit, onEvent }: Telling): void {
   if (outcome === 'moved' || outcome === 'known') {
     audit.append({ event: 'key-rotated', peer: to, name, reason: `it took the place of ${from}` });
     return;

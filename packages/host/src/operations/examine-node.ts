@@ -3,16 +3,19 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { detectIsolation } from '@skein/adapters';
 import { openDatabase } from '@skein/engine';
-import { CheckpointFile, readAuditEnd, verifyAudit } from '@skein/mesh';
-import { fingerprintWords, readRotation, SkeinError } from '@skein/protocol';
+import { CheckpointFile, currentRoot, readAuditEnd, TrustStore, verifyAudit } from '@skein/mesh';
+import { fingerprintWords, readRotation, SkeinError, shortPeerId } from '@skein/protocol';
 import { readCertificate } from '../certificate.ts';
 import { chooseBrain } from '../choose-brain.ts';
 import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load-config.ts';
 import { dataDir } from '../data-dir.ts';
 import { NODE_MIGRATIONS, readWitnesses } from '../node-files.ts';
-import { loadNodeKey } from '../node-key.ts';
-import { loadNodeTools, overlookedPlugins } from '../node-tools.ts';
+import { assertKeyNotLost, loadNodeKey } from '../node-key.ts';
+import { loadNodeTools, overlookedPlugins, toolFolderProblem } from '../node-tools.ts';
 import { findRunning } from '../running.ts';
+import { examineLeader } from './examine-leader.ts';
+import { examineRestart } from './examine-restart.ts';
+import { type Check, type Finding, ok } from './finding.ts';
 import { openNode } from './open-node.ts';
 import { listTrusted } from './trust-peer.ts';
 
@@ -21,18 +24,7 @@ const NEEDED_MAJOR = 24;
 const CLOCK_SLACK_MS = 60_000;
 
 /** A node with one of these wrong can still reach its peers. */
-const KEEPS_DIALING: ReadonlySet<string> = new Set(['port', 'clock']);
-
-/** One thing that was looked at. */
-export interface Check {
-  readonly name: string;
-  readonly state: 'ok' | 'warn' | 'fail';
-  readonly text: string;
-  /** What to do about it; null when there is nothing to do. */
-  readonly fix: string | null;
-}
-
-type Finding = Omit<Check, 'name'>;
+const KEEPS_DIALING: ReadonlySet<string> = new Set(['port', 'clock', 'leader', 'restart']);
 
 /** Looks at all that a node needs, one thing after the other. A thing that is wrong is told, not thrown. */
 export async function* examineNode(
@@ -63,10 +55,12 @@ export async function* examineNode(
     ['database', () => examineDatabase(node)],
     ['clock', () => examineClock(node)],
     ['port', () => examinePort(node)],
+    ['restart', () => examineRestart(node, signal)],
     ['tools', () => examineTools(node)],
     ['sandbox', () => examineSandbox()],
     ['certificate', () => examineCertificate(node)],
     ['brain', () => examineBrain(node)],
+    ['leader', () => examineLeader(node, signal)],
   ];
   let blocked = false;
   for (const [name, examine] of rows) {
@@ -84,10 +78,6 @@ async function check(name: string, examine: () => Finding | Promise<Finding>): P
   } catch (error) {
     return { name, state: 'fail', text: SkeinError.from(error).message, fix: null };
   }
-}
-
-function ok(text: string, fix: string | null = null): Finding {
-  return { state: 'ok', text, fix };
 }
 
 function examineRuntime(): Finding {
@@ -130,11 +120,13 @@ function notWritable(folder: string): Finding {
 
 function examineKey(loaded: LoadedConfig): Finding {
   const { keyPath, keyPassphraseFile } = loaded.config.net;
+  assertKeyNotLost(loaded);
   if (!existsSync(keyPath))
     return { state: 'warn', text: 'there is no key yet', fix: 'run: skein init (skein start makes one too)' };
-  const { identity, encrypted } = loadNodeKey(loaded);
-  const words = fingerprintWords(identity.id);
-  if (encrypted || keyPassphraseFile === undefined) return ok(encrypted ? `${words}, with a passphrase` : words);
+  const file = loadNodeKey(loaded);
+  const bound = currentRoot(file);
+  const words = `${fingerprintWords(file.identity.id)}${bound === undefined ? '' : `, its root ${fingerprintWords(bound.root.id)}`}`;
+  if (file.encrypted || keyPassphraseFile === undefined) return ok(file.encrypted ? `${words}, with a passphrase` : words);
   return {
     state: 'warn',
     text: `${keyPath} has no passphrase, although net.keyPassphraseFile names one`,
@@ -145,9 +137,18 @@ function examineKey(loaded: LoadedConfig): Finding {
 async function examineTrust({ config }: LoadedConfig): Promise<Finding> {
   const dir = dataDir(config.dataDir);
   if (!existsSync(dir.authorizedPeers)) return ok('nobody is trusted yet', 'skein invite lets another node in');
-  const trusted = await listTrusted(dir);
+  await using store = new TrustStore({ path: dir.authorizedPeers, ownName: config.name });
+  await store.start();
+  const trusted = store.list();
   const revoked = trusted.filter((peer) => peer.revoked).length;
-  return ok(`${trusted.length - revoked} trusted, ${revoked} revoked`);
+  const text = `${trusted.length - revoked} trusted, ${revoked} revoked`;
+  const renamed = [...store.renamed].map(([id, written]) => `"${written}" (${shortPeerId(id)}) as ${store.get(id)?.name}`);
+  if (renamed.length === 0) return ok(text);
+  return {
+    state: 'warn',
+    text: `${text}; the names of others or of this node are called otherwise here: ${renamed.slice(0, 5).join(', ')}`,
+    fix: `give each line of ${dir.authorizedPeers} a name of its own`,
+  };
 }
 
 function examineAudit(loaded: LoadedConfig): Finding {
@@ -223,6 +224,8 @@ async function examineTools(loaded: LoadedConfig): Promise<Finding> {
       fix: 'rename it',
     };
   }
+  const noFolder = toolFolderProblem(loaded);
+  if (noFolder !== undefined) return { state: 'warn', text: noFolder, fix: `run: mkdir -p ${config.tools.root}` };
   const shared = config.net.share.tools ? 'shared with trusted peers' : 'not shared';
   return ok(`${tools.length} built in or plug-ins, ${shared}; skein tools lists those of memory, servers and peers too`);
 }
@@ -270,8 +273,8 @@ async function* examinePeers(loaded: LoadedConfig, signal: AbortSignal): AsyncGe
         yield {
           name: label,
           state: 'warn',
-          text: 'not connected, and it has no address to dial',
-          fix: 'it must dial this node',
+          text: problem ?? 'not connected, and it has no address to dial',
+          fix: problem === null ? 'it must dial this node' : 'is it running, and does it trust this node?',
         };
       } else {
         yield {

@@ -129,16 +129,18 @@ test('what this version lacks is refused by name, or left out and told', async (
   expect(leftOut).toEqual([expect.stringContaining('@openvole/paw-telegram')]);
 });
 
-test('what it remembers comes over a paragraph a fact, as text from outside, and once', async () => {
+test('what it remembers comes over a paragraph or a point of a list a fact, as text from outside, and once', async () => {
   using places = new Places();
   const long = 'word '.repeat(1_000).trim();
   places.write(
     '.openvole/paws/paw-memory/MEMORY.md',
-    `# Facts\r\n\r\nThe door is green.\r\n\r\n## More\n- tea\n- no sugar\n\n---\n\n${long}\n`,
+    `# Facts\r\n\r\nThe door is green.\r\n\r\n## More\n- tea\n- no sugar\n  at all\n\nDrinks:\n1. cold\n2) still\n\n---\n\n5 - 3 is 2\n\n${long}\n`,
   );
-  expect(await places.import()).toMatchObject({ facts: 4 });
+  expect(await places.import()).toMatchObject({ facts: 8 });
   const facts = places.facts();
-  expect(facts.map(({ text }) => text)).toEqual(expect.arrayContaining(['The door is green.', '- tea\n- no sugar']));
+  expect(facts.map(({ text }) => text)).toEqual(
+    expect.arrayContaining(['The door is green.', 'tea', 'no sugar\n  at all', 'Drinks: cold', 'Drinks: still', '5 - 3 is 2']),
+  );
   for (const fact of facts) {
     expect(fact).toMatchObject({ author: 'me', source: 'imported from MEMORY.md', trusted: false });
     expect(fact.text.length).toBeLessThanOrEqual(4_000);

@@ -15,6 +15,7 @@ import { dataDir } from '../data-dir.ts';
 import { createLog } from '../log.ts';
 import { type NodeFiles, openNodeFiles } from '../node-files.ts';
 import { loadNodeKey } from '../node-key.ts';
+import { toolFolderProblem } from '../node-tools.ts';
 import { assertNotRunning } from '../running.ts';
 import { ensureKey, type OwnKey } from './init-node.ts';
 
@@ -93,10 +94,16 @@ export async function importVole(options: ImportVoleOptions): Promise<ImportedVo
     notes: [
       ...(madeKey ? [] : ['the key is that of the OpenVole node: stop it before this one starts']),
       ...converted.notes,
+      ...noteFolder(loaded),
       ...leftBehind(places),
     ],
     leftOut: converted.refused,
   };
+}
+
+function noteFolder(loaded: LoadedConfig): readonly string[] {
+  const problem = toolFolderProblem(loaded);
+  return problem === undefined ? [] : [problem];
 }
 
 function readVole(from: string, env: Environment): ConvertedVole {
@@ -164,7 +171,10 @@ async function bring(
   await using stack = new AsyncDisposableStack();
   const told: SkeinError[] = [];
   const fail = (error: SkeinError) => void told.push(error);
-  const files = await openNodeFiles({ dir, key: loadNodeKey(loaded), onAuditError: fail, onTrustError: fail }, stack);
+  const files = await openNodeFiles(
+    { dir, key: loadNodeKey(loaded), name: loaded.config.name, onAuditError: fail, onTrustError: fail },
+    stack,
+  );
   const log = createLog({ level: 'silent' });
   const { added, kept, skipped } = bringVole({ vole: { places, trustUnlisted, notes: [] }, files, dir, log });
   const facts = await remember(files, places);
@@ -177,21 +187,29 @@ async function bring(
 /** A model wrote it, from whatever it read: it is remembered as text from outside. */
 async function remember({ memory }: NodeFiles, { memory: file }: VolePlaces): Promise<number> {
   const text = readText(file, MEMORY_BYTES_MAX) ?? '';
-  const drafts = paragraphsOf(text).map((paragraph) => {
-    return { text: paragraph, author: OWN_AUTHOR, source: FACT_SOURCE, trusted: false };
+  const drafts = factsOf(text).map((fact) => {
+    return { text: fact, author: OWN_AUTHOR, source: FACT_SOURCE, trusted: false };
   });
   const written = await Promise.all(drafts.map((draft) => memory.write(draft)));
   return written.filter(({ added }) => added).length;
 }
 
-/** Each paragraph without its headings; one that is too long for a fact in several. */
-function paragraphsOf(markdown: string): readonly string[] {
+/** Each paragraph without its headings, and each point of a list in it; one that is too long for a fact in several. */
+function factsOf(markdown: string): readonly string[] {
   return markdown
     .split(/\r?\n[ \t]*\r?\n/)
-    .map((paragraph) => paragraph.replaceAll(/^\s*(#.*|-{3,}|={3,})$/gm, '').trim())
+    .map((paragraph) => paragraph.replaceAll(/^\s*(#.*|-{3,}|={3,})$/gm, ''))
+    .flatMap(pointsOf)
     .flatMap((text) =>
       Array.from({ length: Math.ceil(text.length / FACT_CHARS_MAX) }, (_, i) =>
         text.slice(i * FACT_CHARS_MAX, (i + 1) * FACT_CHARS_MAX),
       ),
     );
+}
+
+/** What stands in front of a list, where it ends with a colon, goes with each of its points; what is indented under one, too. */
+function pointsOf(paragraph: string): readonly string[] {
+  const [before = '', ...points] = paragraph.split(/^(?:[-*+]|\d{1,9}[.)])[ \t]+/m).map((text) => text.trim());
+  const lead = before.endsWith(':') && points.length > 0 ? `${before} ` : '';
+  return [...(lead === '' ? [before] : []), ...points.map((point) => `${lead}${point}`)].filter((text) => text !== '');
 }

@@ -1,12 +1,16 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { isKeyFileEncrypted } from '@skein/mesh';
-import { fingerprintWords, formatKeyLine, type Identity, type PeerId, SkeinError } from '@skein/protocol';
+import { voleLineOf } from '@skein/dialects';
+import { currentRoot, isKeyFileEncrypted, type KeyFile } from '@skein/mesh';
+import { fingerprintWords, formatKeyLine, type PeerId, SkeinError } from '@skein/protocol';
 import { describeConfig } from '../config/describe-config.ts';
+import { explain } from '../config/explain.ts';
 import { type LoadedConfig, type LoadOptions, loadConfig } from '../config/load-config.ts';
+import { invalidConfig } from '../config/problems.ts';
 import { type ConfigInput, config as configSchema } from '../config/schema.ts';
 import { VOLE_CONFIG_FILE } from '../config/vole/vole-config.ts';
-import { createNodeKey, loadNodeKey } from '../node-key.ts';
+import { dataDir } from '../data-dir.ts';
+import { assertKeyNotLost, createNodeKey, loadNodeKey } from '../node-key.ts';
 
 /** What a node shows of itself to those who should trust it. */
 export interface OwnKey {
@@ -15,6 +19,10 @@ export interface OwnKey {
   readonly fingerprint: string;
   /** The line others give to `skein net trust`. */
   readonly line: string;
+  /** The line OpenVole nodes take, in `vole net trust` or in `authorized_voles`; null where this node meets none. */
+  readonly voleLine: string | null;
+  /** The words of its root; null where it has none. */
+  readonly root: string | null;
   readonly keyPath: string;
 }
 
@@ -31,6 +39,8 @@ export interface InitOptions extends LoadOptions {
   readonly values: ConfigInput;
   /** Writes over a config file. A key is never written over. */
   readonly force: boolean;
+  /** A key is made also where a node was that had another. */
+  readonly isAnew?: boolean;
   /** Of the key: it is made with it, or, where there is one, opened. */
   readonly keyPassphrase?: () => string;
 }
@@ -40,7 +50,7 @@ export interface InitOptions extends LoadOptions {
  * @throws SkeinError `conflict` when there is a config file, ours or VoleNet's, and not `force`; `invalid` for values that do not fit.
  */
 export function initNode(options: InitOptions): InitResult {
-  const { values, force, keyPassphrase, cwd = process.cwd(), file: named, ...rest } = options;
+  const { values, force, isAnew = false, keyPassphrase, cwd = process.cwd(), file: named, ...rest } = options;
   const file = path.resolve(cwd, named ?? 'skein.config.json');
   if (existsSync(file) && !force) {
     throw new SkeinError(`${file} is there already; edit it, or write over it with --force (the key stays)`, {
@@ -59,7 +69,7 @@ export function initNode(options: InitOptions): InitResult {
   writeFileSync(file, describeConfig(values));
   const loaded = loadConfig({ ...rest, cwd, file });
   if (keyPassphrase !== undefined) refuseOpenKey(loaded);
-  const { key, madeKey } = ensureKey({ ...loaded, ...(keyPassphrase === undefined ? {} : { keyPassphrase }) });
+  const { key, madeKey } = ensureKey({ ...loaded, ...(keyPassphrase === undefined ? {} : { keyPassphrase }) }, { isAnew });
   return { key, file, wroteConfig: true, madeKey };
 }
 
@@ -67,14 +77,17 @@ export function initNode(options: InitOptions): InitResult {
  * Makes the key of a node, and a config file with its name where there is none.
  * @throws SkeinError `conflict` when there is a config file that gives another name.
  */
-export function initNetwork(options: LoadOptions & Pick<LoadedConfig, 'keyPassphrase'> & { readonly name: string }): {
+export function initNetwork(
+  options: LoadOptions & Pick<LoadedConfig, 'keyPassphrase'> & { readonly name: string; readonly isAnew?: boolean },
+): {
   readonly key: OwnKey;
   readonly madeKey: boolean;
 } {
-  const { name, keyPassphrase, ...load } = options;
+  const { name, isAnew = false, keyPassphrase, ...load } = options;
   const unlocking = keyPassphrase === undefined ? {} : { keyPassphrase };
   const loaded = { ...loadConfig(load), ...unlocking };
-  if (loaded.file === null) return initNode({ ...load, ...unlocking, values: { ...load.overrides, name }, force: false });
+  if (loaded.file === null)
+    return initNode({ ...load, ...unlocking, values: { ...load.overrides, name }, force: false, isAnew });
   if (loaded.config.name !== name) {
     throw new SkeinError(
       `${loaded.file} calls this node "${loaded.config.name}"; change its name there, or say: skein net init ${loaded.config.name}`,
@@ -83,12 +96,19 @@ export function initNetwork(options: LoadOptions & Pick<LoadedConfig, 'keyPassph
       },
     );
   }
-  return ensureKey(loaded);
+  return ensureKey(loaded, { isAnew });
 }
 
-/** The key of a node, made when there is none. A key that is there is never touched. */
-export function ensureKey(loaded: LoadedConfig): { readonly key: OwnKey; readonly madeKey: boolean } {
+/**
+ * The key of a node, made when there is none. A key that is there is never touched. `isAnew`: also where a node was that
+ * had another. @throws SkeinError `corrupt` there without it, and as `ownKey`.
+ */
+export function ensureKey(
+  loaded: LoadedConfig,
+  { isAnew = false }: { readonly isAnew?: boolean } = {},
+): { readonly key: OwnKey; readonly madeKey: boolean } {
   const { keyPath } = loaded.config.net;
+  if (!isAnew) assertKeyNotLost(loaded);
   const madeKey = !existsSync(keyPath);
   if (madeKey) createNodeKey(loaded);
   return { key: ownKey(loaded), madeKey };
@@ -96,16 +116,23 @@ export function ensureKey(loaded: LoadedConfig): { readonly key: OwnKey; readonl
 
 /** @throws SkeinError `not-found` when there is no key; `denied`, `corrupt` or `unauthenticated` when it cannot be used. */
 export function ownKey(loaded: LoadedConfig): OwnKey {
-  return describeKey(loaded, loadNodeKey(loaded).identity);
+  return describeKey(loaded, loadNodeKey(loaded));
 }
 
-function describeKey({ config }: LoadedConfig, identity: Identity): OwnKey {
+function describeKey({ config, vole }: LoadedConfig, file: KeyFile): OwnKey {
+  const { identity } = file;
+  const { volenet, peers, keyPath } = config.net;
+  const meetsVoles = volenet || peers.some(({ dialect }) => dialect !== 'skein');
+  const directories = [dataDir(config.dataDir).volenet, ...(vole === undefined ? [] : [path.dirname(vole.places.key)])];
+  const bound = currentRoot(file);
   return {
     name: config.name,
     peerId: identity.id,
     fingerprint: fingerprintWords(identity.id),
     line: formatKeyLine(identity, config.name),
-    keyPath: config.net.keyPath,
+    voleLine: meetsVoles ? voleLineOf(identity, config.name, directories) : null,
+    root: bound === undefined ? null : fingerprintWords(bound.root.id),
+    keyPath,
   };
 }
 
@@ -121,6 +148,5 @@ function refuseOpenKey({ config: { net } }: LoadedConfig): void {
 function checkValues(values: ConfigInput): void {
   const parsed = configSchema.safeParse(values);
   if (parsed.success) return;
-  const [issue] = parsed.error.issues;
-  throw new SkeinError(`${issue?.path.join('.') ?? 'config'}: ${issue?.message ?? 'does not fit'}`, { code: 'invalid' });
+  throw invalidConfig(explain(configSchema, parsed.error.issues, values).map(({ text }) => text));
 }

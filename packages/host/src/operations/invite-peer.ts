@@ -9,6 +9,8 @@ export interface InviteOptions {
   /** What the one who joins may do here. */
   readonly trust: TrustLevel;
   readonly allowBrain: boolean;
+  /** Counts in elections here. */
+  readonly voter?: boolean;
   readonly ttlMs: number;
   /** `host:port` each; empty for those this machine has. */
   readonly addresses: readonly string[];
@@ -37,12 +39,12 @@ export interface OpenInvite {
 /** Makes an invitation; the node that listens on `port` honours it. */
 export function invitePeer(loaded: LoadedConfig, options: InviteOptions): OpenInvite {
   const { config } = loaded;
-  const { trust, allowBrain, ttlMs, port, host = config.net.host } = options;
+  const { trust, allowBrain, voter = false, ttlMs, port, host = config.net.host } = options;
   const isTold = options.addresses.length > 0;
   const addresses = isTold ? options.addresses : ownAddresses({ ...config.net, host }, port);
   const { identity } = loadOrCreateNodeKey(loaded);
   const invites = new Invites({ directory: dataDir(config.dataDir).invites, now: Date.now });
-  const { id, secret, expiresAtMs } = invites.create({ trust, allowBrain, ttlMs });
+  const { id, secret, expiresAtMs } = invites.create({ trust, allowBrain, voter, ttlMs });
   try {
     const code = formatInviteCode({ peer: identity.id, id, secret: Buffer.from(secret, 'hex'), addresses });
     return {

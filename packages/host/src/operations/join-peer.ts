@@ -12,7 +12,7 @@ import {
 import { fingerprintWords, formatKeyLine, type PeerId, SkeinError } from '@skein/protocol';
 import type { LoadedConfig } from '../config/load-config.ts';
 import { dataDir } from '../data-dir.ts';
-import { loadNodeKey } from '../node-key.ts';
+import { loadNodeKey, ownIdsOf } from '../node-key.ts';
 import { ensureKey } from './init-node.ts';
 
 /** How long one address of an invitation may take to answer. */
@@ -36,13 +36,18 @@ export interface JoinOptions {
   /** What the one who invites may do here. */
   readonly trust: TrustLevel;
   readonly allowBrain: boolean;
+  /** Counts in elections here. */
+  readonly voter?: boolean;
   readonly signal: AbortSignal;
   readonly onProgress?: (text: string) => void;
 }
 
 /** Both sides of a pairing. */
 export interface Joined {
+  /** What the other side is called here. */
   readonly name: string;
+  /** What it calls itself, where that is another's name here. */
+  readonly givenName: string | null;
   readonly peerId: PeerId;
   readonly fingerprint: string;
   readonly url: string;
@@ -56,9 +61,14 @@ export interface Joined {
  */
 export async function joinPeer(loaded: LoadedConfig, invite: ReadInvite, options: JoinOptions): Promise<Joined> {
   const { code, peerId, fingerprint } = invite;
-  const { trust: level, allowBrain, signal, onProgress } = options;
+  const { trust: level, allowBrain, voter = false, signal, onProgress } = options;
   const { key } = ensureKey(loaded);
-  await using trust = new TrustStore({ path: dataDir(loaded.config.dataDir).authorizedPeers });
+  const { name: ownName, dataDir: root } = loaded.config;
+  const ownIds = ownIdsOf(loaded);
+  if (ownIds.includes(peerId)) {
+    throw new SkeinError("The invitation is this node's own; use it on the other machine", { code: 'invalid' });
+  }
+  await using trust = new TrustStore({ path: dataDir(root).authorizedPeers, ownName, ownIds });
   await trust.start();
   if (trust.get(peerId)?.revoked === true) {
     throw new SkeinError('The key that the invitation is from was revoked here; trust it again first: skein net trust', {
@@ -66,16 +76,16 @@ export async function joinPeer(loaded: LoadedConfig, invite: ReadInvite, options
     });
   }
   await using mesh = createJoiningMesh(loaded, peerId);
-  const { url, name, identity } = await dialFirst(code.addresses, async (address) => {
+  const { url, givenName, identity } = await dialFirst(code.addresses, async (address) => {
     onProgress?.(`Trying ${address}`);
     const at = urlOf(address);
     // A command makes a handful of these in its life: nothing that could add up.
     const limit = AbortSignal.any([signal, AbortSignal.timeout(ADDRESS_MS)]);
     const peer = await mesh.dial(at, { signal: limit, invite: { id: code.id, secret: code.secret }, expected: peerId });
-    return { url: at, name: peer.name, identity: peer.identity };
+    return { url: at, givenName: peer.name, identity: peer.identity };
   });
-  trust.trustInvited(formatKeyLine(identity, name), { trust: level, allowBrain, url });
-  return { name, peerId, fingerprint, url, ownFingerprint: key.fingerprint };
+  const { name } = trust.trustInvited(formatKeyLine(identity, givenName), { trust: level, allowBrain, voter, url });
+  return { name, givenName: name === givenName ? null : givenName, peerId, fingerprint, url, ownFingerprint: key.fingerprint };
 }
 
 /** A mesh for one session: only the key the invitation is from may answer, and nothing is served. */

@@ -25,8 +25,8 @@ export interface OpenNodeOptions {
   readonly signal: AbortSignal;
   /** Told in words what is being waited for. */
   readonly onProgress?: (text: string) => void;
-  /** Peers worth waiting for, by their label or id; all when it is absent. */
-  readonly peer?: string;
+  /** Peers worth waiting for, by their label or id; all when it is absent; null for none, and nobody is dialled. */
+  readonly peer?: string | null;
 }
 
 /**
@@ -39,11 +39,14 @@ export async function openNode(loaded: LoadedConfig, options: OpenNodeOptions): 
     throw new SkeinError('The node runs, but without its API: set page.enabled, or stop it first', { code: 'unsupported' });
   }
   if (client !== undefined) return { client, running: true, [Symbol.asyncDispose]: async () => {} };
-  const host = createHost({ loaded, listen: false, log: createLog({ level: 'silent' }) });
+  const { config } = loaded;
+  const alone = { ...loaded, config: { ...config, net: { ...config.net, enabled: false } } };
+  const log = createLog({ level: 'silent' });
+  const host = createHost({ loaded: options.peer === null ? alone : loaded, listen: false, log });
   try {
     await host.start();
     const own = createInProcessClient(host.backend);
-    await untilTried(own, options);
+    if (options.peer !== null) await untilTried(own, options);
     return { client: own, running: false, [Symbol.asyncDispose]: () => host[Symbol.asyncDispose]() };
   } catch (error) {
     await host[Symbol.asyncDispose]();
@@ -58,7 +61,7 @@ async function untilTried(client: GatewayClient, { signal, onProgress, peer }: O
   let told = false;
   for (;;) {
     const nowMs = performance.now();
-    const wanted = (await client.peers()).filter(({ id, name }) => peer === undefined || [id, name].includes(peer));
+    const wanted = (await client.peers()).filter(({ id, name }) => peer == null || [id, name].includes(peer));
     for (const { id, state } of wanted) if (state === 'connected' && !connectedAtMs.has(id)) connectedAtMs.set(id, nowMs);
     const open = wanted.filter((status) => isOpen(status, nowMs - (connectedAtMs.get(status.id) ?? nowMs)));
     if (open.length === 0 || nowMs - startedAtMs > CONNECT_MS) return;

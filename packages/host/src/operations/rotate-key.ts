@@ -7,14 +7,14 @@ import { assertNotRunning } from '../running.ts';
 import type { OwnKey } from './init-node.ts';
 
 /** The new key of a node, and which it had before. */
-export interface RotatedKey extends OwnKey {
+export interface RotatedKey extends Omit<OwnKey, 'voleLine'> {
   readonly former: { readonly peerId: PeerId; readonly fingerprint: string };
 }
 
 /**
  * Gives a node a new key, for which the old one vouches; the old one is gone then. Peers that trust the old key move its
  * line to the new one when they meet next.
- * @throws SkeinError `conflict` while the node runs, and as `loadNodeKey`.
+ * @throws SkeinError `conflict` while the node runs, or for a key that has a root, and as `loadNodeKey`.
  */
 export function rotateKey(loaded: LoadedConfig): RotatedKey {
   const { config } = loaded;
@@ -26,6 +26,7 @@ export function rotateKey(loaded: LoadedConfig): RotatedKey {
     peerId: to.id,
     fingerprint: fingerprintWords(to.id),
     line: formatKeyLine(to, config.name),
+    root: null,
     keyPath,
     former: { peerId: from.id, fingerprint: fingerprintWords(from.id) },
   };

@@ -35,24 +35,31 @@ export interface SeenEvent {
   readonly atMs: number;
 }
 
+export interface FaultNodeOptions extends Partial<Pick<NodeSettings, 'net'>> {
+  /** Runs it in that network namespace; `net.host` is where it listens there. */
+  readonly namespace?: string;
+  /** What its process is given beside what this one has. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** A directory for the nodes of one test; what still runs is killed when it goes. */
 export class FaultNodes extends ProcessNodes {
-  /** A node that is not started yet. `namespace` runs it in that network namespace, `host` is where it listens there. */
-  make(name: string, options: Partial<Pick<NodeSettings, 'net'>> & { readonly namespace?: string } = {}): FaultNode {
+  /** A node that is not started yet. */
+  make(name: string, options: FaultNodeOptions = {}): FaultNode {
     return this.keep(new FaultNode(name, path.join(this.root, name), options));
   }
 }
 
 /** One node in a process of its own, driven over its channel. */
 export class FaultNode extends ProcessNode {
-  readonly #options: Partial<Pick<NodeSettings, 'net'>> & { readonly namespace?: string };
+  readonly #options: FaultNodeOptions;
   readonly #events: SeenEvent[] = [];
   readonly #waiting = new Set<(seen: SeenEvent) => void>();
   readonly #answers = new Map<number, (message: Extract<NodeMessage, { type: 'answer' }>) => void>();
   #channel: ChildProcess | undefined;
   #requests = 0;
 
-  constructor(name: string, dataDir: string, options: Partial<Pick<NodeSettings, 'net'>> & { readonly namespace?: string }) {
+  constructor(name: string, dataDir: string, options: FaultNodeOptions) {
     super(name, dataDir);
     this.#options = options;
     mkdirSync(this.file('tools'), { recursive: true, mode: 0o700 });
@@ -60,14 +67,15 @@ export class FaultNode extends ProcessNode {
   }
 
   override async start(): Promise<void> {
-    const settings = { name: this.name, dataDir: this.dataDir, port: this.port, ...this.#options };
-    const { namespace } = this.#options;
+    const { namespace, env, ...options } = this.#options;
+    const settings = { name: this.name, dataDir: this.dataDir, port: this.port, ...options };
     const inside =
       namespace === undefined
         ? {}
         : { execPath: findIp() ?? 'ip', execArgv: ['netns', 'exec', namespace, process.execPath, '--conditions=skein-source'] };
     const child = fork(PROGRAM, [JSON.stringify(settings)], {
       execArgv: ['--conditions=skein-source'],
+      env: { ...process.env, ...env },
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
       ...inside,
     });
@@ -123,6 +131,16 @@ export class FaultNode extends ProcessNode {
   /** How often it said so since a moment. */
   count(type: NodeEvent['type'], sinceMs: number): number {
     return this.#events.filter(({ event, atMs }) => event.type === type && atMs >= sinceMs).length;
+  }
+
+  /** All of this type, in their order. */
+  all(type: NodeEvent['type']): readonly NodeEvent[] {
+    return this.#events.map(({ event }) => event).filter((event) => event.type === type);
+  }
+
+  /** The latest of this type. */
+  last(type: NodeEvent['type']): NodeEvent | undefined {
+    return this.#events.findLast(({ event }) => event.type === type)?.event;
   }
 
   #saw(seen: SeenEvent): void {

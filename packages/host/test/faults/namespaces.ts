@@ -94,3 +94,52 @@ export class Cable implements Disposable {
     execFileSync(this.#ip, args);
   }
 }
+
+/** Network namespaces of our own around one switch; what any sends to any other can be lost. Removed when disposed of. */
+export class Switch implements Disposable {
+  readonly ends: readonly CableEnd[];
+  readonly #ip: string;
+  readonly #middle: string;
+
+  constructor(count: number) {
+    const ip = findIp();
+    if (ip === undefined) throw new Error('there is no ip program');
+    this.#ip = ip;
+    const name = `sw${process.pid}`;
+    this.#middle = `${name}m`;
+    this.ends = Array.from({ length: count }, (_, at) => ({ namespace: `${name}-${at}`, address: `10.204.0.${at + 1}` }));
+    for (const namespace of [this.#middle, ...this.ends.map((end) => end.namespace)]) this.#run('netns', 'add', namespace);
+    this.#run('-n', this.#middle, 'link', 'add', 'bridge', 'type', 'bridge');
+    this.#run('-n', this.#middle, 'link', 'set', 'bridge', 'up');
+    for (const [at, { namespace, address }] of this.ends.entries()) {
+      const port = `port${at}`;
+      this.#run('link', 'add', port, 'netns', this.#middle, 'type', 'veth', 'peer', 'name', DEVICE, 'netns', namespace);
+      this.#run('-n', this.#middle, 'link', 'set', port, 'master', 'bridge', 'up');
+      this.#run('-n', namespace, 'addr', 'add', `${address}/24`, 'dev', DEVICE);
+      for (const device of [DEVICE, 'lo']) this.#run('-n', namespace, 'link', 'set', device, 'up');
+    }
+  }
+
+  /** Loses what each of these sends to each of those from now on. */
+  cut(from: readonly CableEnd[], to: readonly CableEnd[]): void {
+    for (const { namespace } of from) {
+      for (const { address } of to)
+        this.#run('-n', namespace, 'neigh', 'replace', address, 'lladdr', NOWHERE, 'dev', DEVICE, 'nud', 'permanent');
+    }
+  }
+
+  mend(from: readonly CableEnd[], to: readonly CableEnd[]): void {
+    for (const { namespace } of from) {
+      for (const { address } of to) this.#run('-n', namespace, 'neigh', 'del', address, 'dev', DEVICE);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const { namespace } of this.ends) this.#run('netns', 'del', namespace);
+    this.#run('netns', 'del', this.#middle);
+  }
+
+  #run(...args: readonly string[]): void {
+    execFileSync(this.#ip, args);
+  }
+}

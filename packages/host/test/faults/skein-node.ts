@@ -15,11 +15,22 @@ const SHIFT = new URL('./shift-clock.ts', import.meta.url);
 const WAIT_MS = 60_000;
 const LOOK_MS = 50;
 
+export interface NodeOptions {
+  readonly clockMs?: number;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+interface NodeParts extends Required<NodeOptions> {
+  readonly name: string;
+  readonly cwd: string;
+  readonly config: ConfigInput;
+}
+
 /** A folder for the nodes of one test; what still runs of them is killed when it goes. */
 export class SkeinNodes extends ProcessNodes {
-  /** A node that is not started yet. `clockMs`: by how much its machine's clock is wrong. */
-  make(name: string, config: ConfigInput, { clockMs = 0 } = {}): SkeinNode {
-    return this.keep(new SkeinNode({ name, cwd: path.join(this.root, name), config, clockMs }));
+  /** A node that is not started yet. `clockMs`: by how much its machine's clock is wrong; `env`: what its process is given. */
+  make(name: string, config: ConfigInput, { clockMs = 0, env = {} }: NodeOptions = {}): SkeinNode {
+    return this.keep(new SkeinNode({ name, cwd: path.join(this.root, name), config, clockMs, env }));
   }
 }
 
@@ -28,14 +39,16 @@ export class SkeinNode extends ProcessNode {
   readonly #cwd: string;
   readonly #config: ConfigInput;
   readonly #clockMs: number;
+  readonly #env: Readonly<Record<string, string>>;
   readonly #events: NodeEvent[] = [];
   readonly #waiting = new Set<() => void>();
 
-  constructor(parts: { readonly name: string; readonly cwd: string; readonly config: ConfigInput; readonly clockMs: number }) {
+  constructor(parts: NodeParts) {
     super(parts.name, path.join(parts.cwd, '.skein'));
     this.#cwd = parts.cwd;
     this.#config = parts.config;
     this.#clockMs = parts.clockMs;
+    this.#env = parts.env;
   }
 
   get id(): PeerId {
@@ -62,7 +75,7 @@ export class SkeinNode extends ProcessNode {
       ['--conditions=skein-source', ...shift, MAIN, 'start', '--json', '--exit-with-parent'],
       {
         cwd: this.#cwd,
-        env: { NO_COLOR: '1' },
+        env: { NO_COLOR: '1', ...this.#env },
         stdio: ['pipe', 'pipe', 'inherit'],
       },
     );

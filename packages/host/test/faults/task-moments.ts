@@ -147,9 +147,9 @@ export interface TaskPair extends AsyncDisposable {
   round(name: string): TaskRound;
 }
 
-export async function startTaskPair(agent: ConfigInput['agent'] = {}): Promise<TaskPair> {
+export async function startTaskPair(agent: ConfigInput['agent'] = {}, empty = new SkeinNodes()): Promise<TaskPair> {
   await using stack = new AsyncDisposableStack();
-  const nodes = stack.use(new SkeinNodes());
+  const nodes = stack.use(empty);
   const rounds = new Map<string, TaskRound>();
   const script = (request: LlmRequest): LlmTurn | Promise<LlmTurn> => {
     const [, round = '', name] = /act in (\w+)\/(\w+)/.exec(JSON.stringify(request.body.messages)) ?? [];

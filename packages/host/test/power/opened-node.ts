@@ -30,7 +30,7 @@ export async function openNode(root: string, clock: Clock, witnesses: readonly s
   const stack = new AsyncDisposableStack();
   try {
     const key = loadOrCreateKeyFile(keyPathIn(root));
-    const files = await openNodeFiles({ dir, key, onAuditError: onError, onTrustError: onError }, stack);
+    const files = await openNodeFiles({ dir, key, name: 'node', onAuditError: onError, onTrustError: onError }, stack);
     const { identity, formerIds, database, sessions } = files;
     const end = { path: `${auditPathIn(root)}.end`, identity, formerIds };
     const audit = new AuditLog({ path: auditPathIn(root), end, fileBytes: 8_000, clock, onError });

@@ -1,5 +1,12 @@
-import { createHash } from 'node:crypto';
-import type { ElectionMode, ElectionView, PeerId, VoteAnswer, VoteRequest } from '@skein/protocol';
+import {
+  type ElectionMode,
+  type ElectionView,
+  type PeerId,
+  VOTER_LIST_MAX,
+  type VoteAnswer,
+  type VoteRequest,
+} from '@skein/protocol';
+import { digestOf } from './voter-digest.ts';
 
 /** How often a node looks around: who did not answer is asked again, and a gap shows that the node stood still. */
 export const LOOK_MS = 10_000;
@@ -42,6 +49,8 @@ export interface ElectionSetting {
   readonly voters: readonly PeerId[];
   /** Names the set of voters; empty outside `quorum`. */
   readonly digest: string;
+  /** In `quorum`: this node knows no other, so that it may lead as the only voter. */
+  readonly alone: boolean;
   /** In `auto`, the peers that may lead this node. */
   readonly members: ReadonlySet<PeerId>;
 }
@@ -52,17 +61,18 @@ export function electionSetting(parts: {
   readonly mode: ElectionMode;
   readonly forced?: PeerId | undefined;
   readonly voters?: Iterable<PeerId>;
+  readonly alone?: boolean;
   readonly members?: Iterable<PeerId>;
 }): ElectionSetting {
   const { self, mode } = parts;
   const voters = mode === 'quorum' ? [...new Set(parts.voters ?? [])].sort() : [];
-  const list = voters.map((id) => `${id}\n`).join('');
   return {
     self,
     mode,
     forced: mode === 'forced' ? parts.forced : undefined,
     voters,
-    digest: mode === 'quorum' ? createHash('sha256').update(list).digest('hex') : '',
+    digest: mode === 'quorum' ? digestOf(voters) : '',
+    alone: parts.alone ?? false,
     members: new Set(mode === 'auto' ? parts.members : []),
   };
 }
@@ -181,6 +191,7 @@ export function createElection(setting: ElectionSetting, record: ElectionRecord 
       leads: false,
       resigned: 0,
       voters: setting.digest,
+      ...toldList(setting),
     },
     seenAtMs: nowMs,
     lookAtMs: nowMs + LOOK_MS,
@@ -197,6 +208,11 @@ export function createElection(setting: ElectionSetting, record: ElectionRecord 
     rounds: new Map(),
     renewed: new Map(),
   };
+}
+
+/** The voters as a view tells them; too many are not told. */
+export function toldList({ mode, voters }: ElectionSetting): Pick<ElectionView, 'list'> {
+  return mode === 'quorum' && voters.length <= VOTER_LIST_MAX ? { list: [...voters] } : {};
 }
 
 /** How many voters make a majority. */

@@ -1,7 +1,7 @@
 import type { ElectionView, PeerId } from '@skein/protocol';
 import { expect, test } from 'vitest';
 import { peerIds } from '../../test/election-simulation.ts';
-import { describeElection } from './describe.ts';
+import { adviseElection, describeElection } from './describe.ts';
 import {
   createElection,
   type ElectionEffect,
@@ -275,8 +275,104 @@ test('quorum: voters with different lists of voters do not elect each other, and
     request: { type: 'vote', term: 1, pre: false, voters: other.digest },
   });
   expect(granted(effects)).toBe(false);
+  expect(adviseElection(seat.state)).toBeNull();
   seat.says(b, { voters: other.digest });
   expect(describeElection(seat.state, String)).toContain('another list of voters');
+  expect(adviseElection(seat.state)).toContain('skein net trust <name or key line> --voter');
+});
+
+/** What one says of itself that goes by these voters. */
+const viewOf = (self: PeerId, voters: readonly PeerId[]) => {
+  const { view } = createElection(electionSetting({ self, mode: 'quorum', voters }), undefined, 0);
+  return { voters: view.voters, list: view.list };
+};
+
+test('quorum: the only voter of its own list leads where it knows no other, and nowhere else', () => {
+  const lonely = new Seat({ self: a, mode: 'quorum', voters: [a] }).up(b);
+  lonely.wait(60_000);
+  expect(lonely.state).toMatchObject({ role: 'follower', leader: null, term: 0 });
+  expect(leaseUntilMs(lonely.state)).toBe(Number.NEGATIVE_INFINITY);
+  expect(describeElection(lonely.state, String)).toContain('names no voter but itself');
+  expect(adviseElection(lonely.state)).toContain('; or, where one is to lead alone, set net.leader to its name');
+  const alone = new Seat({ self: a, mode: 'quorum', voters: [a], alone: true });
+  alone.wait(1_000);
+  expect(alone.state).toMatchObject({ role: 'leader', term: 1 });
+  expect(adviseElection(alone.state)).toBeNull();
+  // Somebody is let in: from now on it is a network, whose voters are to be named.
+  alone.do({ type: 'setting', setting: electionSetting({ self: a, mode: 'quorum', voters: [a] }) });
+  alone.wait(60_000);
+  expect(alone.state).toMatchObject({ role: 'follower', leader: null });
+});
+
+test('quorum: a voter with another list is no part of the majority, is not followed, and moves no term', () => {
+  const seat = new Seat(quorum(a)).up(b, c).elect(b);
+  seat.do({ type: 'down', peer: c });
+  expect(seat.state.role).toBe('leader');
+  seat.says(b, { ...viewOf(b, [b]), term: 1 });
+  expect(seat.state).toMatchObject({ role: 'follower', leader: null });
+  seat.wait(60_000);
+  expect(seat.state).toMatchObject({ role: 'follower', term: 1 });
+  expect(refusals(seat.says(b, { ...viewOf(b, [b]), leader: b, leads: true, term: 7 }))).toBe(1);
+  expect(seat.state).toMatchObject({ leader: null, term: 1 });
+  seat.says(b, { term: 1 });
+  seat.elect(b);
+});
+
+test('quorum: a follower whose leader goes by another list from now on follows it no more', () => {
+  const seat = new Seat(quorum(b)).up(a, c);
+  seat.says(a, { leader: a, term: 3 });
+  expect(seat.state.leader).toBe(a);
+  seat.do({ type: 'setting', setting: electionSetting({ self: b, mode: 'quorum', voters: [a, b] }) });
+  expect(seat.state.leader).toBeNull();
+});
+
+test('quorum: what was promised before the voters changed is kept', () => {
+  const seat = new Seat(quorum(b)).up(a, c);
+  seat.says(a, { leader: a, term: 1 });
+  expect(granted(seat.renews(a, 1))).toBe(true);
+  const voters = [b, c];
+  const { digest } = electionSetting({ self: b, mode: 'quorum', voters });
+  seat.do({ type: 'setting', setting: electionSetting({ self: b, mode: 'quorum', voters }) });
+  const ask = () => seat.do({ type: 'request', from: c, request: { type: 'vote', term: 2, pre: false, voters: digest } });
+  expect(granted(ask())).toBe(false);
+  seat.nowMs += 10_000;
+  expect(granted(ask())).toBe(true);
+});
+
+test('quorum: while one of its voters could help to elect another by another list, a node neither leads nor votes', () => {
+  const seat = new Seat(quorum(a)).up(b, c).elect(b);
+  seat.says(b, { term: 1 });
+  // Two of these three may go by it: c, which says so, and a node that is not seen here.
+  seat.says(c, viewOf(c, [b, c, high]));
+  expect(seat.state.role).toBe('follower');
+  expect(granted(seat.renews(b, 2))).toBe(false);
+  expect(granted(seat.asksVote(b, 9))).toBe(false);
+  seat.wait(60_000);
+  expect(seat.state.role).toBe('follower');
+  const nameOf = (one: PeerId) => `node-${ids.indexOf(one)}`;
+  expect(describeElection(seat.state, nameOf)).toContain(
+    'This node neither votes nor leads while node-3 could be led by other voters. node-3 has another list of voters, so neither gives the other its vote: it does not name this node, and names node-5, as this node does not.',
+  );
+  // The one that was not seen goes by the list of this node: now nobody can be elected by the other.
+  seat.up(high).says(high, {});
+  seat.elect(b);
+});
+
+test('quorum: a guest with another list stops nobody, whatever it says, and can be seen', () => {
+  const seat = new Seat(quorum(a)).up(b, c, guest).elect(b);
+  seat.says(guest, { ...viewOf(guest, [guest, high, low]), leader: guest, leads: true, term: 1 });
+  expect(seat.state.role).toBe('leader');
+  expect(granted(seat.renews(b, 2))).toBe(true);
+  expect(describeElection(seat.state, String)).toContain('so each may have a leader of its own');
+});
+
+test('quorum: a list that is not the one a voter votes by is not believed', () => {
+  const seat = new Seat(quorum(a)).up(b, c).elect(b);
+  const { voters } = viewOf(c, [b, c, high]);
+  seat.says(c, { voters, list: [c] });
+  expect(seat.state.role).toBe('follower');
+  seat.says(c, { voters, list: [] });
+  expect(seat.state.role).toBe('follower');
 });
 
 test('quorum: two voters are told to take a witness', () => {

@@ -3,11 +3,13 @@ import {
   type ElectionAnswer,
   type ElectionEffect,
   type ElectionEvent,
+  type ElectionSetting,
   type ElectionState,
   LOOK_MS,
   MISSES_MAX,
   SILENT_LOOK_MS,
   STOOD_STILL_MS,
+  toldList,
 } from './election.ts';
 import { heardForced, settleAuto, settleForced, stoodStill } from './named.ts';
 import { answerRenew, answerVote, hearRenew, hearView, hearVote, renew, settleQuorum, wakeQuorum } from './quorum.ts';
@@ -77,10 +79,20 @@ function take(turn: Turn, event: ElectionEvent): Reply | undefined {
     case 'resign':
       return undefined;
     case 'setting':
-      if (event.setting.mode !== state.setting.mode || event.setting.digest !== state.setting.digest) stepDown(turn);
-      state.setting = event.setting;
+      takeSetting(turn, event.setting);
       return undefined;
   }
+}
+
+function takeSetting(turn: Turn, setting: ElectionSetting): void {
+  const { state } = turn;
+  const { mode, digest } = state.setting;
+  state.setting = setting;
+  if (setting.mode === mode && setting.digest === digest) return;
+  stepDown(turn);
+  if (setting.mode !== 'quorum') return;
+  // What was said to the voters of another list is not said again.
+  for (const [id, { said }] of state.peers) if (said !== null) hearView(turn, id, said);
 }
 
 function takeRequest(turn: Turn, { from, request }: Extract<ElectionEvent, { type: 'request' }>): Reply {
@@ -205,6 +217,7 @@ function renewView({ state }: Turn): void {
     leads: shown !== null && shown === leader,
     resigned,
     voters: setting.digest,
+    ...toldList(setting),
   };
   const isSame =
     view.term === said.term &&

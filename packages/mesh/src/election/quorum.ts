@@ -12,13 +12,17 @@ import {
   ROUNDS_MAX,
 } from './election.ts';
 import { adoptTerm, lead, mayGrowTo, refuse, stepDown, type Turn, updatePeer, withEntry } from './turn.ts';
+import { isLonely, isOfOneMind, rivals } from './voters.ts';
 
 type VoteAsked = Extract<ElectionRequest, { type: 'vote' }>;
 type RenewAsked = Extract<ElectionRequest, { type: 'renew' }>;
 
-/** The voters this node can reach, itself among them when it is one; sorted. */
+/** The voters this node can reach that go by its list, itself among them when it is one; sorted. */
 function votersUp({ state: { setting, peers } }: Turn): readonly PeerId[] {
-  return setting.voters.filter((id) => id === setting.self || peers.has(id));
+  return setting.voters.filter((id) => {
+    const peer = peers.get(id);
+    return id === setting.self || (peer !== undefined && isOfOneMind(setting, peer));
+  });
 }
 
 function isVoter({ state: { setting } }: Turn, id: PeerId): boolean {
@@ -29,14 +33,26 @@ function isVoter({ state: { setting } }: Turn, id: PeerId): boolean {
 export function settleQuorum(turn: Turn): void {
   const { state, nowMs } = turn;
   const { self, voters } = state.setting;
+  forgetForeignLeader(turn);
   const up = votersUp(turn);
-  const canWin = up.includes(self) && up.length >= majorityOf(voters);
-  if (!canWin) {
+  const canWin = up.includes(self) && up.length >= majorityOf(voters) && !isLonely(state.setting);
+  if (!canWin || rivals(state).length > 0) {
     stepDown(turn);
     return;
   }
   if (state.role !== 'follower' || (state.leader !== null && state.peers.has(state.leader))) return;
   state.campaignAtMs ??= Math.max(nowMs, state.holdUntilMs, promisedUntilMs(turn, self)) + patienceMs(turn);
+}
+
+/** One that is no voter here, or goes by another list, was elected by others. */
+function forgetForeignLeader(turn: Turn): void {
+  const { state } = turn;
+  const { leader, setting } = state;
+  if (leader === null || leader === setting.self) return;
+  const peer = state.peers.get(leader);
+  if (isVoter(turn, leader) && (peer === undefined || isOfOneMind(setting, peer))) return;
+  state.leader = null;
+  state.campaignAtMs = null;
 }
 
 /** The open question is given up, or a new one begins. */
@@ -129,7 +145,7 @@ function denialOf(turn: Turn, from: PeerId, asked: VoteAsked): Partial<VoteAnswe
     refuse(turn, from, 'it asks for a vote and is no voter');
     return {};
   }
-  if (!isVoter(turn, self) || asked.voters !== digest) return {};
+  if (!isVoter(turn, self) || asked.voters !== digest || rivals(state).length > 0) return {};
   if (!mayGrowTo(turn, asked.term)) {
     refuse(turn, from, `it would move the term on by ${asked.term - state.term}`);
     return {};
@@ -192,6 +208,11 @@ export function hearView(turn: Turn, from: PeerId, view: ElectionView): void {
     state.leader = null;
     state.campaignAtMs = null;
   }
+  // Nor does one with another list of voters; what it gave up, it gave up.
+  if (view.voters !== state.setting.digest) {
+    if (view.leader === from) refuse(turn, from, 'it claims to lead by another list of voters');
+    return;
+  }
   if (view.leader === from) follow(turn, from, view.term);
   else if (view.term > state.term && adoptTerm(turn, view.term, from)) state.campaignAtMs = null;
 }
@@ -217,19 +238,22 @@ export function answerRenew(turn: Turn, from: PeerId, { term, voters, round }: R
   const { self, digest } = state.setting;
   let granted = false;
   if (!isVoter(turn, from)) refuse(turn, from, 'it claims to lead and is no voter');
-  else if (isVoter(turn, self) && voters === digest && promisedUntilMs(turn, from) <= nowMs) granted = follow(turn, from, term);
+  else if (isVoter(turn, self) && voters === digest && rivals(state).length === 0 && promisedUntilMs(turn, from) <= nowMs) {
+    granted = follow(turn, from, term);
+  }
   if (granted) state.promise = { to: from, term, untilMs: nowMs + PROMISE_MS };
   return { type: 'renew', granted, term: state.term, asked: round };
 }
 
 /** The leader asks all voters for a promise. */
-export function renew({ state, effects, nowMs }: Turn): void {
-  const { self, voters, digest } = state.setting;
+export function renew(turn: Turn): void {
+  const { state, effects, nowMs } = turn;
+  const { self, digest } = state.setting;
   state.round += 1;
   const open = [...state.rounds, [state.round, nowMs] as const];
   state.rounds = new Map(open.slice(-ROUNDS_MAX));
-  for (const to of voters) {
-    if (to === self || !state.peers.has(to)) continue;
+  for (const to of votersUp(turn)) {
+    if (to === self) continue;
     effects.push({ type: 'send', to, request: { type: 'renew', term: state.term, voters: digest, round: state.round } });
   }
 }

@@ -12,7 +12,7 @@ import {
 } from '@skein/protocol';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
-import type { CallContext, Router } from '../router.ts';
+import type { CallContext, CallLimit, Router } from '../router.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Link } from './link.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -21,6 +21,8 @@ import { TokenBucket } from './token-bucket.ts';
 const ERROR_CHARS_MAX = 2_000;
 /** How far a handler that does not wait for its parts may run over the caller's credit. */
 const OVERRUN_BYTES_MAX = CREDIT_BYTES;
+/** How long a request may take whose caller gives it no time. */
+const NO_BUDGET_MS = 60_000;
 
 export interface IncomingLimits {
   /** Requests of one peer being worked on at once. */
@@ -76,13 +78,16 @@ export class IncomingCalls {
     try {
       const { method: name, params: raw } = parseRequest(plaintext.toString('utf8', header.bodyStart, header.bodyEnd));
       methodName = name;
-      const { method, handle } = router.find(name);
+      const { method, handle, limit } = router.find(name);
       const params = method.params.safeParse(raw);
       if (!params.success) throw new SkeinError(`${name}: ${reasonOf(params.error)}`, { code: 'invalid' });
-      const deadlineAtMs = header.budgetMs === 0 ? Number.POSITIVE_INFINITY : clock.monotonicMs() + header.budgetMs;
-      const call = new ActiveCall({ id, header, method, peer: this.#parts.peer, link, deadlineAtMs });
+      const givenMs = header.budgetMs === 0 ? NO_BUDGET_MS : header.budgetMs;
+      const limitMs = limit?.timeoutMs() ?? givenMs;
+      const deadlineAtMs = clock.monotonicMs() + Math.min(givenMs, limitMs);
+      const cutBy = limitMs < givenMs ? limit : undefined;
+      const call = new ActiveCall({ id, header, method, peer: this.#parts.peer, link, deadlineAtMs, cutBy });
       this.#active.set(id, call);
-      if (header.budgetMs > 0) this.#deadlines.add(deadlineAtMs);
+      this.#deadlines.add(deadlineAtMs);
       const result = handle(params.data, call);
       if (!(result instanceof Promise)) this.#succeed(call, result);
       else {
@@ -172,7 +177,7 @@ export class IncomingCalls {
     for (const [id, call] of this.#active) {
       if (call.deadlineAtMs > nowMs) nextAtMs = Math.min(nextAtMs, call.deadlineAtMs);
       else {
-        const error = new SkeinError(`${call.method.name} took longer than the caller gave it`, { code: 'deadline-exceeded' });
+        const error = new SkeinError(`${call.method.name} took longer than ${timeGiven(call)}`, { code: 'deadline-exceeded' });
         this.#end(id, error);
         this.#refuse(call.header, error);
       }
@@ -188,6 +193,8 @@ interface ActiveCallParts {
   readonly peer: { readonly id: PeerId; readonly name: string };
   readonly link: Link;
   readonly deadlineAtMs: number;
+  /** What gives it less time here than its caller did. */
+  readonly cutBy: CallLimit | undefined;
 }
 
 class ActiveCall implements CallContext {
@@ -197,6 +204,7 @@ class ActiveCall implements CallContext {
   readonly method: Method;
   readonly peer: { readonly id: PeerId; readonly name: string };
   readonly deadlineAtMs: number;
+  readonly cutBy: CallLimit | undefined;
   readonly #link: Link;
   #controller: AbortController | undefined;
   #endedBecause: SkeinError | undefined;
@@ -209,6 +217,7 @@ class ActiveCall implements CallContext {
     this.method = parts.method;
     this.peer = parts.peer;
     this.deadlineAtMs = parts.deadlineAtMs;
+    this.cutBy = parts.cutBy;
     this.#link = parts.link;
   }
 
@@ -252,6 +261,11 @@ class ActiveCall implements CallContext {
     this.#room = undefined;
     room?.resolve();
   }
+}
+
+function timeGiven({ header, cutBy }: ActiveCall): string {
+  if (cutBy !== undefined) return `the ${cutBy.timeoutMs()} ms it may take here (${cutBy.setting})`;
+  return header.budgetMs === 0 ? `${NO_BUDGET_MS} ms, and its caller gave it no time` : 'the caller gave it';
 }
 
 /** The first of what a schema has against a value; a peer could make it name a hundred thousand things. */

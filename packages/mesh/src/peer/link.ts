@@ -130,6 +130,15 @@ export class Link {
   }
 
   /**
+   * The peer's clock showed `peerTimeMs` at some moment of the last `withinMs`. What is known of it stays if that may be so:
+   * an answer that stood behind much else says little.
+   */
+  boundPeerTime(peerTimeMs: number, withinMs: number): void {
+    const latestMs = this.nowMs() + this.#clockOffsetMs - peerTimeMs;
+    if (latestMs < 0 || latestMs > withinMs) this.setPeerTime(peerTimeMs, withinMs / 2);
+  }
+
+  /**
    * Queues one message; it leaves at the end of this turn of the event loop.
    * @throws SkeinError `too-large` for the body, `busy` when the queue to this peer is full, `unavailable` when closed.
    */

@@ -83,13 +83,13 @@ const errorBody = z.object({
 export class OutgoingCalls {
   readonly #link: Link;
   readonly #clock: Clock;
-  readonly #peerName: string;
+  readonly #peerName: () => string;
   readonly #pending = new Map<number, Pending>();
   readonly #deadlines: Deadlines;
   readonly #stopCall = (call: number, error: SkeinError) => this.#stop(call, error);
   #lastCall = 0;
 
-  constructor(parts: { readonly link: Link; readonly clock: Clock; readonly peerName: string }) {
+  constructor(parts: { readonly link: Link; readonly clock: Clock; readonly peerName: () => string }) {
     this.#link = parts.link;
     this.#clock = parts.clock;
     this.#peerName = parts.peerName;
@@ -106,7 +106,7 @@ export class OutgoingCalls {
       const { signal } = options;
       if (signal?.aborted) throw abortReason(signal);
       if (this.#pending.size >= PENDING_MAX) {
-        throw new SkeinError(`${this.#pending.size} calls to ${this.#peerName} are under way already`, {
+        throw new SkeinError(`${this.#pending.size} calls to ${this.#peerName()} are under way already`, {
           code: 'busy',
           retryAfterMs: 100,
         });
@@ -160,7 +160,7 @@ export class OutgoingCalls {
       this.#stop(
         header.call,
         new SkeinError(
-          `${this.#peerName} answered ${pending.parts.method.name} with something that does not fit: ${reasonOf(error)}`,
+          `${this.#peerName()} answered ${pending.parts.method.name} with something that does not fit: ${reasonOf(error)}`,
           {
             code: 'invalid',
             cause: error,
@@ -173,7 +173,7 @@ export class OutgoingCalls {
   /** Ends every call; the peer has left. */
   close(reason: string): void {
     this.#deadlines.close();
-    const error = new SkeinError(`${this.#peerName} left: ${reason}`, { code: 'unavailable' });
+    const error = new SkeinError(`${this.#peerName()} left: ${reason}`, { code: 'unavailable' });
     for (const call of this.#pending.keys()) this.#settle(call, error);
   }
 
@@ -259,7 +259,7 @@ export class OutgoingCalls {
         const { name } = method;
         this.#stop(
           call,
-          new SkeinError(`${this.#peerName} did not answer ${name} in the time given`, { code: 'deadline-exceeded' }),
+          new SkeinError(`${this.#peerName()} did not answer ${name} in the time given`, { code: 'deadline-exceeded' }),
         );
       }
     }

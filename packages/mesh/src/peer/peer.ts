@@ -24,6 +24,11 @@ const DEAD_AFTER_MS = 14_400;
 /** The same while parts of a long record come in: it may take this long on a slow line. */
 const RECORD_MS_MAX = 60_000;
 const LOOK_AGAIN_MS = 3_000;
+/**
+ * A side that has not measured the clock of the other for so long asks, though there was no silence: two that run apart by a
+ * tenth would refuse each other's messages after 50 s.
+ */
+const MEASURE_AFTER_MS = 20_000;
 /** Characters of the reason a goodbye gives. */
 const REASON_CHARS_MAX = 500;
 /** Bytes of the body of a credit, ping or goodbye. */
@@ -39,6 +44,8 @@ export interface PeerParts {
   readonly identity: Identity;
   /** What this node calls itself. */
   readonly name: string;
+  /** What a key is called here; undefined where only the peer itself says. */
+  readonly nameOf: (id: PeerId) => string | undefined;
   readonly clock: Clock;
   readonly router: Router;
   readonly limits: IncomingLimits;
@@ -53,8 +60,6 @@ export interface PeerParts {
 export class Peer {
   readonly id: PeerId;
   readonly identity: PublicIdentity;
-  /** What it calls itself: a label. */
-  readonly name: string;
   /** Which run of its process this is. */
   readonly boot: string;
   readonly initiator: boolean;
@@ -63,12 +68,15 @@ export class Peer {
   readonly #link: Link;
   readonly #outgoing: OutgoingCalls;
   readonly #incoming: IncomingCalls;
+  #name: string;
   #releaseWatch: () => void = () => {};
   #pings = 0;
   #pingSentAtMs: number | undefined;
   #latencyMs: number | undefined;
   /** As the peer measured it with its pings. */
   #toldLatencyMs: number | undefined;
+  /** When the peer's clock was last measured or asked for. */
+  #measuredAtMs: number;
   #arrivedBefore = 0;
   #isTakenUp: boolean;
 
@@ -77,13 +85,14 @@ export class Peer {
     this.#parts = parts;
     this.id = established.peer.id;
     this.identity = established.peer;
-    this.name = established.hello.name;
+    this.#name = established.hello.name;
     this.boot = established.hello.boot;
     this.initiator = established.initiator;
     this.#isTakenUp = established.initiator;
     this.address = parts.connection.remoteAddress;
+    this.#measuredAtMs = clock.monotonicMs();
     this.#link = new Link(parts);
-    this.#outgoing = new OutgoingCalls({ link: this.#link, clock, peerName: this.name });
+    this.#outgoing = new OutgoingCalls({ link: this.#link, clock, peerName: () => this.name });
     this.#incoming = new IncomingCalls({
       link: this.#link,
       clock,
@@ -102,8 +111,14 @@ export class Peer {
       closed: (reason, refused) => this.#closed(reason, refused),
     });
     if (!this.#link.isOpen) return;
-    if (this.initiator) this.#ping();
+    if (this.initiator) this.#ping({ inSilence: true });
     this.#watch();
+  }
+
+  /** A label: what it is called here; what it calls itself only where it is not called anything. Once called, it stays so. */
+  get name(): string {
+    this.#name = this.#parts.nameOf(this.id) ?? this.#name;
+    return this.#name;
   }
 
   get isOpen(): boolean {
@@ -195,6 +210,7 @@ export class Peer {
   #receivePing(header: MessageHeader, peerRoundTripMs: number | null): void {
     if (peerRoundTripMs !== null) {
       this.#link.setPeerTime(header.timeMs, peerRoundTripMs / 2);
+      this.#measuredAtMs = this.#parts.clock.monotonicMs();
       this.#toldLatencyMs = peerRoundTripMs;
     }
     this.#send(MESSAGE_TYPE.pong, header.call, '');
@@ -204,13 +220,15 @@ export class Peer {
     if (this.#pingSentAtMs === undefined || header.call !== this.#pings) return;
     this.#latencyMs = this.#parts.clock.monotonicMs() - this.#pingSentAtMs;
     this.#pingSentAtMs = undefined;
-    this.#link.setPeerTime(header.timeMs, this.#latencyMs / 2);
+    this.#link.boundPeerTime(header.timeMs, this.#latencyMs);
   }
 
-  #ping(): void {
+  /** Tells the round trip where there was silence before: the ping stands behind nothing, so it takes half of that. */
+  #ping({ inSilence }: { readonly inSilence: boolean }): void {
     this.#pings += 1;
     this.#pingSentAtMs = this.#parts.clock.monotonicMs();
-    this.#send(MESSAGE_TYPE.ping, this.#pings, JSON.stringify(this.#latencyMs ?? null));
+    this.#measuredAtMs = this.#pingSentAtMs;
+    this.#send(MESSAGE_TYPE.ping, this.#pings, JSON.stringify((inSilence ? this.#latencyMs : undefined) ?? null));
   }
 
   #watch(): void {
@@ -226,8 +244,12 @@ export class Peer {
     let nextMs = pingAfterMs - silentMs;
     if (silentMs >= DEAD_AFTER_MS) nextMs = LOOK_AGAIN_MS;
     else if (silentMs >= pingAfterMs) {
-      this.#ping();
+      this.#ping({ inSilence: true });
       nextMs = DEAD_AFTER_MS - silentMs;
+    } else {
+      const measureInMs = this.#measuredAtMs + MEASURE_AFTER_MS - this.#parts.clock.monotonicMs();
+      if (measureInMs <= 0) this.#ping({ inSilence: false });
+      else nextMs = Math.min(nextMs, measureInMs);
     }
     this.#releaseWatch = this.#parts.clock.after(nextMs, () => this.#watch());
   }

@@ -1,4 +1,5 @@
 import { createIdentity, GRANTS, type Grant } from '@skein/protocol';
+import { measured } from '@skein/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { decide, matchesGlob, type Refinement, refine, restrict } from './grants.ts';
@@ -116,6 +117,7 @@ describe('decide', () => {
       ),
       { numRuns: 100_000 },
     );
+    measured('permissions', { counts: { records: 100_000 } });
   });
 });
 

@@ -7,10 +7,9 @@ import {
   formatIdentity,
   type Identity,
   isEncryptedKey,
-  openRotation,
   type PeerId,
   parseIdentity,
-  ROTATIONS_SHOWN_MAX,
+  readRotation,
   SkeinError,
   signRotation,
 } from '@skein/protocol';
@@ -25,19 +24,16 @@ import {
   writeFileAtomic,
   writeFileDurable,
 } from './files.ts';
+import { currentRoot, formatHistory, type KeyHistory, keysOf, parseHistory, readHistory, withRotation } from './key-history.ts';
 
 const KEY_FILE_BYTES_MAX = 16 * 1024;
-/** Lines behind the PEM, which readers of PEM pass over. */
-const ROTATION_LINE = 'skein-rotation ';
 /** Characters of a passphrase: a disk in other hands is guessed at for as long as somebody likes. */
 const PASSPHRASE_MIN = 12;
 const PASSPHRASE_MAX = 1_000;
 
 /** What is in a key file. One file, so that a rotation is whole or did not happen. */
-export interface KeyFile {
+export interface KeyFile extends KeyHistory {
   readonly identity: Identity;
-  /** The last rotations that led to this key, the oldest first. */
-  readonly rotations: readonly string[];
   readonly encrypted: boolean;
 }
 
@@ -51,7 +47,7 @@ export function loadKeyFile(path: string, passphrase?: string): KeyFile {
   const encrypted = isEncryptedKey(text);
   try {
     const identity = parseIdentity(text, passphrase);
-    return { identity, rotations: parseRotations(text, identity.id), encrypted };
+    return { identity, ...parseHistory(text, identity.id), encrypted };
   } catch (cause) {
     const { message, code } = SkeinError.from(cause);
     if (encrypted && code === 'unauthenticated') {
@@ -72,6 +68,23 @@ export function loadIdentity(path: string, passphrase?: string): Identity {
   return loadKeyFile(path, passphrase).identity;
 }
 
+/**
+ * The ids of the key in a key file and of those before it; none where there is no file. Of an encrypted one that is not
+ * opened, what its rotations tell. @throws SkeinError as `loadKeyFile`.
+ */
+export function keyIdsOf(path: string, passphrase?: string): readonly PeerId[] {
+  const text = readOwnFile(path, { maxBytes: KEY_FILE_BYTES_MAX, secret: true });
+  if (text === undefined) return [];
+  if (isEncryptedKey(text) && passphrase === undefined) {
+    return readHistory(text).rotations.flatMap((rotation) => {
+      const { from, to } = readRotation(rotation);
+      return [from.id, to.id];
+    });
+  }
+  const file = loadKeyFile(path, passphrase);
+  return keysOf(file, file.identity.id);
+}
+
 /** Whether a key file needs a passphrase; false where there is no file. @throws SkeinError `denied`. */
 export function isKeyFileEncrypted(path: string): boolean {
   return isEncryptedKey(readOwnFile(path, { maxBytes: KEY_FILE_BYTES_MAX, secret: true }) ?? '');
@@ -87,7 +100,7 @@ export function createIdentityFile(path: string, passphrase?: string): Identity 
   const identity = createIdentity();
   const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
-    writeFileDurable(temporary, formatKeyFile(identity, [], passphrase));
+    writeFileDurable(temporary, formatKey(identity, passphrase));
     // A link, not a rename: it fails where a file is, and the file is whole the moment it is there.
     onDisk(path, () => linkSync(temporary, path));
   } catch (cause) {
@@ -115,7 +128,7 @@ export function loadOrCreateKeyFile(path: string, passphrase?: string): KeyFile 
     return loadKeyFile(path, passphrase);
   } catch (error) {
     if (!(error instanceof SkeinError && error.code === 'not-found')) throw error;
-    return { identity: createIdentityFile(path, passphrase), rotations: [], encrypted: passphrase !== undefined };
+    return { identity: createIdentityFile(path, passphrase), rotations: [], roots: [], encrypted: passphrase !== undefined };
   }
 }
 
@@ -127,17 +140,24 @@ export function loadOrCreateIdentity(path: string, passphrase?: string): Identit
 /**
  * Puts a new key into a key file, under the same passphrase, with the rotation that the old key and the new one signed.
  * The old private key is gone then. At once: a crash leaves the file as it was or as it is to be.
- * @throws SkeinError as `loadKeyFile`, `busy`.
+ * @throws SkeinError `conflict` for a key that has a root, as `loadKeyFile`, `busy`.
  */
 export function rotateKeyFile(
   path: string,
   { passphrase, nowMs }: { readonly passphrase: string | undefined; readonly nowMs: number },
 ): { readonly from: Identity; readonly to: Identity } {
   return withFileLock(path, () => {
-    const { identity: from, rotations, encrypted } = loadKeyFile(path, passphrase);
+    const loaded = loadKeyFile(path, passphrase);
+    if (currentRoot(loaded) !== undefined) {
+      throw new SkeinError(
+        'The key of this node has a root, without which peers take no other for it: skein net rotate-key --root FILE',
+        { code: 'conflict' },
+      );
+    }
+    const { identity: from } = loaded;
     const to = createIdentity();
-    const shown = [...rotations, signRotation(from, to, nowMs)].slice(-ROTATIONS_SHOWN_MAX);
-    writeFileAtomic(path, formatKeyFile(to, shown, encrypted ? passphrase : undefined));
+    const history = withRotation(loaded, signRotation(from, to, nowMs));
+    writeKeyFile(path, { ...loaded, identity: to, ...history }, passphrase);
     return { from, to };
   });
 }
@@ -152,9 +172,14 @@ export function changePassphrase(
 ): void {
   checkPassphrase(to);
   withFileLock(path, () => {
-    const { identity, rotations } = loadKeyFile(path, from);
-    writeFileAtomic(path, formatKeyFile(identity, rotations, to));
+    writeKeyFile(path, { ...loadKeyFile(path, from), encrypted: to !== undefined }, to);
   });
+}
+
+/** Replaces a key file at once; encrypted, where it is, with this passphrase. Call it under the file's lock. */
+export function writeKeyFile(path: string, file: KeyFile, passphrase: string | undefined): void {
+  const { identity, encrypted } = file;
+  writeFileAtomic(path, formatKey(identity, encrypted ? passphrase : undefined) + formatHistory(file));
 }
 
 /**
@@ -175,25 +200,12 @@ function readKeyFile(path: string): string {
   throw new SkeinError(`There is no key file ${path}; make one with: skein net init <name>`, { code: 'not-found' });
 }
 
-function formatKeyFile(identity: Identity, rotations: readonly string[], passphrase: string | undefined): string {
-  const pem = passphrase === undefined ? formatIdentity(identity) : formatEncryptedIdentity(identity, passphrase);
-  return pem + rotations.map((rotation) => `${ROTATION_LINE}${rotation}\n`).join('');
+function formatKey(identity: Identity, passphrase: string | undefined): string {
+  return passphrase === undefined ? formatIdentity(identity) : formatEncryptedIdentity(identity, passphrase);
 }
 
-/** @throws SkeinError when they do not lead, one behind the other, to this key. */
-function parseRotations(text: string, id: PeerId): readonly string[] {
-  const lines = text.split('\n').filter((line) => line.startsWith(ROTATION_LINE));
-  const rotations = lines.map((line) => line.slice(ROTATION_LINE.length).trim());
-  let next = id;
-  for (const rotation of rotations.toReversed()) {
-    const { from, to } = openRotation(rotation);
-    if (to.id !== next) throw new SkeinError('Its rotations do not lead to its key', { code: 'corrupt' });
-    next = from.id;
-  }
-  return rotations;
-}
-
-function checkPassphrase(passphrase: string | undefined): void {
+/** @throws SkeinError `invalid` for a passphrase that is too short or too long; none at all is good. */
+export function checkPassphrase(passphrase: string | undefined): void {
   if (passphrase === undefined || (passphrase.length >= PASSPHRASE_MIN && passphrase.length <= PASSPHRASE_MAX)) return;
   throw new SkeinError(`A passphrase has ${PASSPHRASE_MIN} to ${PASSPHRASE_MAX} characters, not ${passphrase.length}`, {
     code: 'invalid',

@@ -21,6 +21,8 @@ const invitationSchema = z.object({
   /** What the one who joins is trusted to. */
   trust: z.enum(TRUST_LEVELS),
   allowBrain: z.boolean(),
+  /** Counts in elections; absent in what an earlier version wrote. */
+  voter: z.boolean().default(false),
   expiresAtMs: z.int().nonnegative(),
 });
 
@@ -64,8 +66,13 @@ export class Invites {
    * Makes an invitation.
    * @throws SkeinError `invalid` for a time beyond 7 days, `busy` when 100 are open.
    */
-  create(options: { readonly trust: Invitation['trust']; readonly ttlMs?: number; readonly allowBrain?: boolean }): Invitation {
-    const { trust, ttlMs = INVITE_TTL_MS, allowBrain = false } = options;
+  create(options: {
+    readonly trust: Invitation['trust'];
+    readonly ttlMs?: number;
+    readonly allowBrain?: boolean;
+    readonly voter?: boolean;
+  }): Invitation {
+    const { trust, ttlMs = INVITE_TTL_MS, allowBrain = false, voter = false } = options;
     if (!(ttlMs > 0 && ttlMs <= TTL_MAX_MS)) {
       throw new SkeinError(`An invitation is good for up to 7 days, not ${Math.round(ttlMs / DAY_MS)} d`, { code: 'invalid' });
     }
@@ -77,6 +84,7 @@ export class Invites {
       secret: randomBytes(16).toString('hex'),
       trust,
       allowBrain,
+      voter,
       expiresAtMs: Math.ceil(this.#now() + ttlMs),
     };
     ensureDirectory(this.#directory);

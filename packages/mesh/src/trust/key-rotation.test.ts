@@ -172,7 +172,9 @@ describe('a trust store that is shown a rotation', () => {
     await using net = await openStore([line(a, 'trust=full,allow-brain,deny=shell_exec,voter,revoker,url=ws://10.0.0.2:9700')]);
     const changes: string[] = [];
     net.store.onChange(({ type, id }) => changes.push(`${type} ${id === a.id ? 'a' : 'b'}`));
-    expect(followRotations(net.store, b, [signRotation(a, b, 1)])).toEqual([{ from: a.id, to: b.id, outcome: 'moved' }]);
+    expect(followRotations(net.store, b, { rotations: [signRotation(a, b, 1)] })).toEqual([
+      { type: 'rotation', from: a.id, to: b.id, outcome: 'moved' },
+    ]);
     const { identity: _a, ...old } = net.store.get(a.id) ?? {};
     const { identity: _b, ...next } = net.store.get(b.id) ?? {};
     expect(next).toMatchObject({
@@ -192,23 +194,25 @@ describe('a trust store that is shown a rotation', () => {
 
   it('does so once: shown again it changes nothing', async () => {
     await using net = await openStore([line(a, 'trust=tool')]);
-    followRotations(net.store, b, [signRotation(a, b, 1)]);
+    followRotations(net.store, b, { rotations: [signRotation(a, b, 1)] });
     const text = net.text();
-    expect(followRotations(net.store, b, [signRotation(a, b, 2)])).toEqual([]);
+    expect(followRotations(net.store, b, { rotations: [signRotation(a, b, 2)] })).toEqual([]);
     expect(net.text()).toBe(text);
   });
 
   it('takes the first of two successors and names the second', async () => {
     await using net = await openStore([line(a, 'trust=full')]);
-    followRotations(net.store, b, [signRotation(a, b, 1)]);
+    followRotations(net.store, b, { rotations: [signRotation(a, b, 1)] });
     const text = net.text();
-    expect(followRotations(net.store, c, [signRotation(a, c, 9)])).toEqual([{ from: a.id, to: c.id, outcome: 'second' }]);
+    expect(followRotations(net.store, c, { rotations: [signRotation(a, c, 9)] })).toEqual([
+      { type: 'rotation', from: a.id, to: c.id, outcome: 'second' },
+    ]);
     expect(net.text()).toBe(text);
   });
 
   it('goes on over several it has missed', async () => {
     await using net = await openStore([line(a, 'trust=tool,allow=read_*')]);
-    const outcomes = followRotations(net.store, c, [signRotation(a, b, 1), signRotation(b, c, 2)]).map(
+    const outcomes = followRotations(net.store, c, { rotations: [signRotation(a, b, 1), signRotation(b, c, 2)] }).map(
       ({ outcome }) => outcome,
     );
     expect(outcomes).toEqual(['moved', 'moved']);
@@ -224,7 +228,7 @@ describe('a trust store that is shown a rotation', () => {
   ] as const)('refuses it when %s', async (_, lines, listed, outcome) => {
     await using net = await openStore(lines, listed);
     const text = net.text();
-    expect(followRotations(net.store, b, [signRotation(a, b, 1)])).toMatchObject([{ outcome }]);
+    expect(followRotations(net.store, b, { rotations: [signRotation(a, b, 1)] })).toMatchObject([{ outcome }]);
     expect(net.text()).toBe(text);
   });
 
@@ -233,16 +237,16 @@ describe('a trust store that is shown a rotation', () => {
     const text = net.text();
     const bytes = Buffer.from(signRotation(c, b, 1), 'base64');
     const forged = Buffer.concat([a.bytes, bytes.subarray(32)]).toString('base64');
-    expect(followRotations(net.store, b, [forged])).toMatchObject([{ outcome: 'forged' }]);
+    expect(followRotations(net.store, b, { rotations: [forged] })).toMatchObject([{ outcome: 'forged' }]);
     // Somebody else's good rotation, shown by one it is not about.
-    expect(followRotations(net.store, c, [signRotation(a, b, 1)])).toEqual([]);
-    expect(followRotations(net.store, b, [signRotation(c, b, 1), 'x', signRotation(c, b, 1)])).toEqual([]);
+    expect(followRotations(net.store, c, { rotations: [signRotation(a, b, 1)] })).toEqual([]);
+    expect(followRotations(net.store, b, { rotations: [signRotation(c, b, 1), 'x', signRotation(c, b, 1)] })).toEqual([]);
     expect(net.text()).toBe(text);
   });
 
   it('leaves a new key that was trusted by hand as it is, and still refuses the old one', async () => {
     await using net = await openStore([line(a, 'trust=full,allow-brain'), line(b, 'trust=read')]);
-    expect(followRotations(net.store, b, [signRotation(a, b, 1)])).toMatchObject([{ outcome: 'moved' }]);
+    expect(followRotations(net.store, b, { rotations: [signRotation(a, b, 1)] })).toMatchObject([{ outcome: 'moved' }]);
     expect(net.store.get(b.id)).toMatchObject({ trust: 'read', allowBrain: false });
     expect(net.store.get(a.id)).toMatchObject({ revoked: true, successor: b.id });
   });

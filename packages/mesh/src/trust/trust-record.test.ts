@@ -1,4 +1,4 @@
-import { createIdentity, formatKeyLine } from '@skein/protocol';
+import { createIdentity, formatKeyLine, publicIdentity } from '@skein/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -28,6 +28,7 @@ const options = fc
       { nil: undefined },
     ),
     revoker: fc.boolean(),
+    root: fc.option(fc.uint8Array({ minLength: 32, maxLength: 32 }), { nil: undefined }),
     revocation: fc.constantFrom(
       { revoked: false, shareRevocation: false, successor: undefined },
       { revoked: true, shareRevocation: false, successor: undefined },
@@ -35,7 +36,11 @@ const options = fc
       { revoked: true, shareRevocation: false, successor: createIdentity().id },
     ),
   })
-  .map(({ revocation, ...rest }) => ({ ...rest, ...revocation }));
+  .map(({ revocation, root, ...rest }) => ({
+    ...rest,
+    ...revocation,
+    root: root && publicIdentity(root),
+  }));
 
 describe('a trust line', () => {
   it('without options grants the least', () => {
@@ -92,9 +97,10 @@ describe('a trust line', () => {
           voleExtra: vole ? 'AAAA' : undefined,
           ...some,
         };
-        const { identity: read, ...rest } = parseTrustLine(formatTrustLine(record));
-        const { identity: _written, ...written } = record;
+        const { identity: read, root, ...rest } = parseTrustLine(formatTrustLine(record));
+        const { identity: _written, root: writtenRoot, ...written } = record;
         expect(rest).toEqual(written);
+        expect(root?.id).toBe(writtenRoot?.id);
         expect(read.id).toBe(identity.id);
       }),
     );

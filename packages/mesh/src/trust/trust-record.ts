@@ -5,6 +5,7 @@ import {
   type PublicIdentity,
   parseKeyLine,
   parsePeerId,
+  publicIdentity,
   SkeinError,
 } from '@skein/protocol';
 
@@ -32,6 +33,8 @@ export interface TrustOptions {
   readonly revoker: boolean;
   /** Where to dial it. */
   readonly url: string | undefined;
+  /** Its root, as it first showed it: without that one's signature no other key takes its place. */
+  readonly root: PublicIdentity | undefined;
   /** Known, and refused. Kept so that no invitation lets the key in again. */
   readonly revoked: boolean;
   /** Of a revoked key: this node's own revocation list names it. */
@@ -60,6 +63,7 @@ export const TRUST_DEFAULTS: TrustOptions = {
   voter: false,
   revoker: false,
   url: undefined,
+  root: undefined,
   revoked: false,
   shareRevocation: false,
   successor: undefined,
@@ -99,6 +103,9 @@ const READERS: Record<string, Reader> = {
   },
   url: (value, into) => {
     into.url = parseUrl(value);
+  },
+  root: (value, into) => {
+    into.root = parseRoot(value);
   },
   revoked: (value, into) => {
     into.revoked = flag('revoked', value);
@@ -182,6 +189,7 @@ export function formatTrustOptions(options: TrustOptions): string {
     ...(options.voter ? ['voter'] : []),
     ...(options.revoker ? ['revoker'] : []),
     ...(options.url === undefined ? [] : [`url=${options.url}`]),
+    ...(options.root === undefined ? [] : [`root=${Buffer.from(options.root.bytes).toString('base64')}`]),
     ...(options.revoked ? ['revoked'] : []),
     ...(options.shareRevocation ? ['share-revocation'] : []),
     ...(options.successor === undefined ? [] : [`successor=${options.successor}`]),
@@ -215,6 +223,14 @@ function parseUrl(value: string | undefined): string {
     throw invalid(`"${(value ?? '').slice(0, 100)}" is not an address such as url=ws://host:9700, without "," and "@"`);
   }
   return value;
+}
+
+function parseRoot(value: string | undefined): PublicIdentity {
+  const bytes = Buffer.from(value ?? '', 'base64');
+  if (bytes.length !== 32 || bytes.toString('base64') !== value) {
+    throw invalid(`root=${(value ?? '').slice(0, 60)} is not a key: it has 32 bytes, in base64`);
+  }
+  return publicIdentity(bytes);
 }
 
 function invalid(message: string): SkeinError {

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { createIdentity, formatKeyLine, type SkeinError } from '@skein/protocol';
+import { createIdentity, formatKeyLine, parseKeyLine, type SkeinError } from '@skein/protocol';
 import { describe, expect, it } from 'vitest';
 import type { TrustChange } from './trust-changes.ts';
 import { parseTrustLine } from './trust-record.ts';
@@ -182,6 +182,23 @@ describe('a trust store', () => {
     expect(net.store.list().map(({ name }) => name)).toEqual(['a', 'b', 'c']);
   });
 
+  it('keeps the ML-DSA key a peer has shown, whatever line it is trusted by again, until it is revoked', async () => {
+    const line = keyLine('hybrid');
+    const { identity } = parseKeyLine(line);
+    const plain = `vole-ed25519 ${identity.key.export({ type: 'spki', format: 'der' }).toString('base64')} hybrid`;
+    await using net = await openStore([plain]);
+    await net.store.start();
+    net.store.pinVoleKey(identity.id, 'UFE=');
+    for (const again of [plain, line, `${plain} trust=tool`]) {
+      expect(net.store.trust(again)).toMatchObject({ kind: 'vole', voleExtra: 'UFE=' });
+      expect(net.store.trust(again, { trust: 'full' })).toMatchObject({ kind: 'vole', voleExtra: 'UFE=', trust: 'full' });
+    }
+    expect(net.store.trustInvited(line, { trust: 'tool' })).toMatchObject({ voleExtra: 'UFE=' });
+    expect(net.store.trust(`${plain} QW5k`)).toMatchObject({ voleExtra: 'QW5k' });
+    net.store.revoke(identity.id);
+    expect(net.store.trust(plain)).toMatchObject({ revoked: false, voleExtra: undefined });
+  });
+
   it('revokes by key line, id, beginning of an id and name; not by what fits several or none', async () => {
     const lines = [keyLine('a'), keyLine('a'), keyLine('b'), keyLine('c')];
     await using net = await openStore(lines);
@@ -197,6 +214,61 @@ describe('a trust store', () => {
     const { identity } = net.store.revoke(stranger);
     expect(net.store.get(identity.id)).toMatchObject({ revoked: true });
     expect(readFileSync(net.path, 'utf8')).toContain(`${stranger} revoked\n`);
+  });
+
+  it('names the nearest name where one is not known', async () => {
+    await using net = await openStore([keyLine('alpha'), keyLine('beta')]);
+    await net.store.start();
+    expect(() => net.store.revoke('alpa')).toThrow(/nearest name is "alpha"/);
+  });
+
+  it('gives a key another name where its own is taken, by whatever door it comes', async () => {
+    const named = keyLine('alpha');
+    await using net = await openStore([named]);
+    await net.store.start();
+    const invited = net.store.trustInvited(keyLine('alpha'), { trust: 'read' });
+    const trusted = net.store.trust(keyLine('ALPHA'), { trust: 'read' });
+    const [added] = net.store.addMissing([parseTrustLine(keyLine('alpha'))]);
+    for (const record of [invited, trusted, added]) {
+      const { identity, name } = record ?? invited;
+      expect(name).toMatch(new RegExp(`^${identity.id.slice(0, 4)}-alpha$`, 'i'));
+      expect(net.store.get(identity.id)?.name).toBe(name);
+    }
+    // Written down: it is never called so, not even when the first is gone.
+    net.store.revoke(named);
+    expect(net.store.list().filter(({ name, revoked }) => name === 'alpha' && !revoked)).toEqual([]);
+    expect(net.store.trust(keyLine('alpha'))).toMatchObject({ name: 'alpha' });
+  });
+
+  it('keeps the names of a file that calls several keys the same, whatever becomes of one of them', async () => {
+    const lines = [keyLine('alpha'), keyLine('alpha')];
+    await using net = await openStore(lines);
+    await net.store.start();
+    const [first, second] = net.store.list();
+    expect(first?.name).toBe('alpha');
+    expect(second?.name).toMatch(/^[a-z2-7]{4}-alpha$/);
+    expect([...net.store.renamed]).toEqual([[second?.identity.id, 'alpha']]);
+    net.store.revoke(lines[0] ?? '');
+    expect(net.store.list()[1]).toMatchObject({ identity: { id: second?.identity.id }, name: second?.name });
+    expect(net.store.renamed.size).toBe(0);
+  });
+
+  it('takes a line of this node’s own keys for nothing, and adds none', async () => {
+    const own = createIdentity();
+    const former = createIdentity();
+    const line = formatKeyLine(own, 'home');
+    await using net = await openStore([line, keyLine('eu')]);
+    await using store = new TrustStore({ path: net.path, ownName: 'home', ownIds: [own.id, former.id] });
+    await store.start();
+    expect(store.list().map(({ name }) => name)).toEqual(['eu']);
+    for (const identity of [own, former]) {
+      const refused = expect.objectContaining({ code: 'invalid', message: expect.stringContaining('own') });
+      expect(() => store.trust(formatKeyLine(identity, 'other'), { trust: 'full' })).toThrow(refused);
+      expect(() => store.trustInvited(formatKeyLine(identity, 'other'))).toThrow(refused);
+      expect(store.addMissing([parseTrustLine(formatKeyLine(identity, 'other'))])).toEqual([]);
+    }
+    expect(store.trust(keyLine('home')).name).toMatch(/^[a-z2-7]{4}-home$/);
+    expect(readFileSync(net.path, 'utf8')).toContain(`${line}\n`);
   });
 
   it('does not let an invitation undo a revocation, even one that only the file knows yet', async () => {

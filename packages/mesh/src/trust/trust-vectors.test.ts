@@ -30,6 +30,7 @@ const record = z.object({
   voter: z.boolean(),
   revoker: z.boolean(),
   url: z.string().nullable(),
+  root: z.string().nullable(),
   revoked: z.boolean(),
   shareRevocation: z.boolean(),
   successor: z.string().nullable(),
@@ -50,12 +51,13 @@ const vectors = z
 
 /** A record as the vectors write it. */
 function plain(text: string) {
-  return recordsOf(parseTrustFile(text)).map(({ identity, allowTools, voleExtra, url, successor, ...rest }) => ({
+  return recordsOf(parseTrustFile(text)).map(({ identity, allowTools, voleExtra, url, root, successor, ...rest }) => ({
     ...rest,
     peerId: identity.id,
     allowTools: allowTools ?? null,
     voleExtra: voleExtra ?? null,
     url: url ?? null,
+    root: root === undefined ? null : Buffer.from(root.bytes).toString('hex'),
     successor: successor ?? null,
   }));
 }

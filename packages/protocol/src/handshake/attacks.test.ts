@@ -1,3 +1,4 @@
+import { measured } from '@skein/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createIdentity, type Identity, signBytes } from '../keys.ts';
@@ -62,6 +63,7 @@ describe('tampering', () => {
       if (fooled) accepted += 1;
     }
     expect(accepted).toBe(0);
+    measured('tampering', { counts: { handshakeFlips: bits } });
   });
 
   it('every single-bit flip of the response is refused', { timeout: 180_000 }, () => {
@@ -74,6 +76,7 @@ describe('tampering', () => {
       if (initiator.receive(flipBit(response, bit)).refused !== undefined) refused += 1;
     }
     expect(refused).toBe(1_217 * 8);
+    measured('tampering', { counts: { handshakeFlips: refused } });
   });
 
   it('every truncation of every message is refused', { timeout: 180_000 }, () => {

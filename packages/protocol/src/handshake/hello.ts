@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { SkeinError } from '../errors.ts';
 import { parseName } from '../keys.ts';
 import { HELLO_BYTES_MAX } from '../limits.ts';
+import { ROOT_CHARS, ROOTS_SHOWN_MAX } from '../statements/root-statement.ts';
 import { ROTATION_CHARS, ROTATIONS_SHOWN_MAX } from '../statements/rotation.ts';
 
 /** What a node says of itself at the end of a handshake. Read only after its signature is verified. */
@@ -18,11 +19,13 @@ export const helloSchema = z.object({
   invite: z.object({ id: z.string().regex(/^[0-9a-f]{16}$/), mac: z.string().regex(/^[0-9a-f]{64}$/) }).optional(),
   /** The rotations that led to the sender's key, the oldest first: for those who know it by a former one. */
   rotations: z.array(z.string().max(ROTATION_CHARS)).max(ROTATIONS_SHOWN_MAX).optional(),
+  /** Which root the sender's key has, and the oldest in its rotations that has one. */
+  roots: z.array(z.string().max(ROOT_CHARS)).max(ROOTS_SHOWN_MAX).optional(),
 });
 export type Hello = z.infer<typeof helloSchema>;
 
 /** The part of a hello that stays the same for a process. */
-export type HelloFields = Pick<Hello, 'name' | 'boot' | 'features' | 'rotations'>;
+export type HelloFields = Pick<Hello, 'name' | 'boot' | 'features' | 'rotations' | 'roots'>;
 
 /** @throws SkeinError `invalid` when this node's own hello does not fit. */
 export function formatHello(hello: Hello): Buffer {

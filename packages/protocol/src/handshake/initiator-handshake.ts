@@ -5,7 +5,7 @@ import { HandshakeState } from '../noise/handshake-state.ts';
 import { NOISE_PATTERNS } from '../noise/patterns.ts';
 import type { X25519KeyPair } from '../noise/x25519.ts';
 import { leadsTo } from '../statements/rotation.ts';
-import { formatHello, parseHello } from './hello.ts';
+import { formatHello, type Hello, parseHello } from './hello.ts';
 import { decapsulateWith, KEM_CIPHERTEXT_BYTES, type KemKeyPair } from './kem.ts';
 import { formatInitPayload, frameMessage, kindOf, SESSION_PROLOGUE } from './messages.ts';
 import { parseRefusal } from './refusal.ts';
@@ -30,6 +30,10 @@ export interface InitiatorParts extends HandshakeParts {
    * that one's place. Without it, such a key is refused at once.
    */
   readonly mayBeSuccessor?: (answered: PeerId) => boolean;
+  /** The root that the expected key is known to have: without it nothing takes that key's place. */
+  readonly expectedRoot?: PublicIdentity | undefined;
+  /** Told of such a key, proven, that did not prove to have taken the expected one's place. */
+  readonly onNotSuccessor?: (peer: PublicIdentity, hello: Hello) => void;
 }
 
 /** What is known once the response came and before the welcome did. */
@@ -138,12 +142,12 @@ export class InitiatorHandshake {
       throw new Refused(parseRefusal(bytes, keys.responderToInitiator), true);
     }
     const plaintext = keys.responderToInitiator.open(bytes, 1);
-    const { identity, clock, admit, expected } = this.#parts;
+    const { identity, clock, admit } = this.#parts;
     const proof = proofBytes('responder', handshakeHash, peer.id, identity.id);
     if (!verifyBytes(peer, proof, plaintext.subarray(0, SIGNATURE_BYTES))) throw refuse('unauthenticated');
     const hello = parseHello(plaintext.subarray(SIGNATURE_BYTES));
     this.#side.peerName = hello.name;
-    if (expected !== undefined && !leadsTo(expected, peer.id, hello.rotations ?? [])) throw refuse('wrong-recipient');
+    this.#checkSuccessor(peer, hello);
     const admission = admit(peer, hello, awaiting.binding);
     if (!admission.admitted) throw refuse(admission.code);
     const established: Established = {
@@ -157,5 +161,17 @@ export class InitiatorHandshake {
       handshakeHash,
     };
     return { established };
+  }
+
+  /** The key is the one expected, or has taken its place. */
+  #checkSuccessor(peer: PublicIdentity, hello: Hello): void {
+    const { expected, expectedRoot: pinned, onNotSuccessor } = this.#parts;
+    if (expected === undefined) return;
+    try {
+      if (!leadsTo(expected, peer.id, { ...hello, pinned })) throw refuse('wrong-recipient');
+    } catch (error) {
+      onNotSuccessor?.(peer, hello);
+      throw error;
+    }
   }
 }

@@ -25,5 +25,12 @@ export const conversationMessage = z.discriminatedUnion('role', [
 export type ConversationMessage = z.infer<typeof conversationMessage>;
 
 /** A message with whether it is, or may repeat, text from outside. */
-export const conversationEntry = z.object({ message: conversationMessage, tainted: z.boolean() });
+export const conversationEntry = z.object({
+  message: conversationMessage,
+  tainted: z.boolean(),
+  /** The name of the node that did this for the one that keeps it; absent for its own. */
+  worker: z.string().min(1).max(80).exactOptional(),
+  /** For the result of a tool: how long it took. */
+  ms: z.number().min(0).exactOptional(),
+});
 export type ConversationEntry = z.infer<typeof conversationEntry>;

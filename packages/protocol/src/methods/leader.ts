@@ -12,6 +12,9 @@ export type ElectionMode = z.infer<typeof electionMode>;
 /** Names a set of voters: the SHA-256 of their ids, sorted, one a line, in hex; empty outside `quorum`. */
 export const voterDigest = z.string().regex(/^(?:[0-9a-f]{64})?$/);
 
+/** Voters that a view names at most; of more, their digest alone is told. */
+export const VOTER_LIST_MAX = 64;
+
 /** What one node knows of who leads. */
 export const electionView = z.object({
   /** Grows with each change while the sender's process runs: of two views of a session the higher is the newer. */
@@ -28,6 +31,8 @@ export const electionView = z.object({
   /** The highest term in which the sender led and gave up; 0 for none. */
   resigned: leaderTerm,
   voters: voterDigest,
+  /** In `quorum`, the voters that `voters` is the digest of: so that a person can be told how two lists differ. */
+  list: z.array(peerId).max(VOTER_LIST_MAX).optional(),
 });
 export type ElectionView = z.infer<typeof electionView>;
 

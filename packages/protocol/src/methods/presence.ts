@@ -16,6 +16,8 @@ export const nodeState = z.object({
   calls: z.int().min(0).max(1_000_000),
   /** The name of the brain the receiver may have think for it; null when there is none for it. */
   brain: z.string().max(120).nullable(),
+  /** How many tasks of the receiver may be with it at once, those counted that are; absent where it does none. */
+  places: z.int().min(0).max(1_000_000).exactOptional(),
   role: z.enum(['coordinator', 'worker', 'peer']),
 });
 export type NodeState = z.infer<typeof nodeState>;

@@ -6,6 +6,9 @@ import { peerId } from './peer-id.ts';
 
 /** Names one task at its origin, and is its idempotency key everywhere else. */
 export const taskId = z.uuid();
+/** Characters of what one task asks, at every door that takes one. */
+export const TASK_TEXT_CHARS_MAX = 32_000;
+
 export const taskPriority = z.enum(['urgent', 'normal', 'low']);
 export type TaskPriority = z.infer<typeof taskPriority>;
 
@@ -81,7 +84,7 @@ export const tasksSubmit = defineMethod({
     task: taskId,
     /** Grows with each node the task is given to anew; a lower one than was seen is refused with `conflict`. */
     attempt: z.int().min(1).max(1_000),
-    text: z.string().min(1).max(100_000),
+    text: z.string().min(1).max(TASK_TEXT_CHARS_MAX),
     session: z.string().min(1).max(128),
     priority: taskPriority,
     /** Somebody at the origin can answer a `confirm-request`. */

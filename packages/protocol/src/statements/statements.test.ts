@@ -8,7 +8,8 @@ import { peerIdBytes } from '../ids.ts';
 import { createIdentity, type Identity, parseIdentity, publicIdentity, signBytes } from '../keys.ts';
 import { openAuditCheckpoint, signAuditCheckpoint } from './audit-checkpoint.ts';
 import { openRevocationList, REVOCATIONS_MAX, signRevocationList } from './revocation-list.ts';
-import { leadsTo, openRotation, readRotation, signRotation } from './rotation.ts';
+import { openRootStatement, rootOf, signRootStatement } from './root-statement.ts';
+import { leadsTo, openRotation, readRotation, signRootRotation, signRotation } from './rotation.ts';
 
 const FILE = fileURLToPath(new URL('../../vectors/statements.json', import.meta.url));
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
@@ -19,6 +20,8 @@ const vectors = z.object({
     z.object({ issuer: z.int(), version: z.int(), atMs: z.int(), keys: z.array(z.int()), text: z.string() }),
   ),
   rotations: z.array(z.object({ from: z.int(), to: z.int(), atMs: z.int(), text: z.string() })),
+  roots: z.array(z.object({ node: z.int(), root: z.int(), atMs: z.int(), text: z.string() })),
+  rootRotations: z.array(z.object({ root: z.int(), from: z.int(), to: z.int(), atMs: z.int(), text: z.string() })),
   checkpoints: z.array(z.object({ issuer: z.int(), count: z.int(), atMs: z.int(), head: hex, log: hex, text: z.string() })),
 });
 
@@ -27,18 +30,25 @@ const head = 'ab'.repeat(32);
 const log = 'cd'.repeat(32);
 const list = signRevocationList(a, { version: 7, atMs: 1_000, ids: [b.id, c.id] });
 const rotation = signRotation(a, b, 1_000);
+const root = createIdentity();
+const bound = signRootStatement(a, root, 1_000);
+const byRoot = signRootRotation({ root, from: a, to: b, atMs: 1_000 });
 const checkpoint = signAuditCheckpoint(a, { count: 12, head, log, atMs: 1_000 });
 
 describe('a statement', () => {
   it('says what was signed', () => {
     expect(openRevocationList(list)).toMatchObject({ issuer: { id: a.id }, version: 7, atMs: 1_000, ids: [b.id, c.id].sort() });
     expect(openRotation(rotation)).toMatchObject({ from: { id: a.id }, to: { id: b.id }, atMs: 1_000 });
+    expect(openRootStatement(bound)).toMatchObject({ node: { id: a.id }, root: { id: root.id }, atMs: 1_000 });
+    expect(openRotation(byRoot, root)).toMatchObject({ from: { id: a.id }, to: { id: b.id }, atMs: 1_000 });
     expect(openAuditCheckpoint(checkpoint)).toMatchObject({ issuer: { id: a.id }, count: 12, head, log, atMs: 1_000 });
   });
 
   it.each([
     ['revocation list', list, openRevocationList],
     ['rotation', rotation, openRotation],
+    ['root statement', bound, openRootStatement],
+    ['rotation by a root', byRoot, (text: string) => openRotation(text, root)],
     ['checkpoint', checkpoint, openAuditCheckpoint],
   ] as const)('%s with any bit changed is refused', (_, text, open) => {
     const bytes = Buffer.from(text, 'base64');
@@ -51,7 +61,7 @@ describe('a statement', () => {
 
   it('of any text, cut or lengthened is an error of ours', () => {
     const cut = fc
-      .tuple(fc.constantFrom(list, rotation, checkpoint), fc.nat(800))
+      .tuple(fc.constantFrom(list, rotation, bound, checkpoint), fc.nat(800))
       .map(([text, length]) => Buffer.from(text, 'base64').subarray(0, length).toString('base64'));
     const texts = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 400 }),
@@ -60,8 +70,8 @@ describe('a statement', () => {
     );
     fc.assert(
       fc.property(texts, (text) => {
-        if ([list, rotation, checkpoint].includes(text)) return;
-        for (const open of [openRevocationList, openRotation, openAuditCheckpoint]) {
+        if ([list, rotation, bound, checkpoint].includes(text)) return;
+        for (const open of [openRevocationList, readAny, openRootStatement, openAuditCheckpoint]) {
           expect(() => open(text)).toThrow(expect.objectContaining({ code: expect.stringMatching(/invalid|unauthenticated/) }));
         }
       }),
@@ -73,8 +83,11 @@ describe('a statement', () => {
     // A list of exactly the length of a checkpoint, and the other way round.
     const two = signRevocationList(a, { version: 1, atMs: 1, ids: [b.id, c.id] });
     expect(Buffer.from(two, 'base64').length).toBeLessThan(Buffer.from(checkpoint, 'base64').length + 64);
-    for (const open of [openRotation, openAuditCheckpoint]) expect(() => open(two)).toThrow();
-    for (const open of [openRotation, openRevocationList]) expect(() => open(checkpoint)).toThrow();
+    for (const open of [readAny, openRootStatement, openAuditCheckpoint]) expect(() => open(two)).toThrow();
+    for (const open of [readAny, openRevocationList, openRootStatement]) expect(() => open(checkpoint)).toThrow();
+    // These have one layout, so that the kind is all that tells them apart.
+    for (const text of [rotation, byRoot]) expect(() => openRootStatement(text)).toThrow(/signature of a "skein root 1 node"/);
+    for (const by of [undefined, root, b]) expect(() => openRotation(bound, by)).toThrow(/signature of a "skein rotation 1/);
     // The same bytes, signed without the kind, or as a frame would be.
     const body = Buffer.from(checkpoint, 'base64').subarray(0, -64);
     const unbound = Buffer.concat([body, signBytes(a, body)]).toString('base64');
@@ -132,12 +145,12 @@ describe('a rotation', () => {
 
   it('leads on over several, and nowhere over a gap', () => {
     const [ab, bc] = [signRotation(a, b, 1), signRotation(b, c, 2)];
-    expect(leadsTo(a.id, c.id, [ab, bc])).toBe(true);
-    expect(leadsTo(b.id, c.id, [ab, bc])).toBe(true);
-    expect(leadsTo(a.id, a.id, [])).toBe(true);
-    expect(leadsTo(a.id, c.id, [bc])).toBe(false);
-    expect(leadsTo(a.id, c.id, [ab])).toBe(false);
-    expect(leadsTo(c.id, a.id, [ab, bc])).toBe(false);
+    expect(leadsTo(a.id, c.id, { rotations: [ab, bc] })).toBe(true);
+    expect(leadsTo(b.id, c.id, { rotations: [ab, bc] })).toBe(true);
+    expect(leadsTo(a.id, a.id, { rotations: [] })).toBe(true);
+    expect(leadsTo(a.id, c.id, { rotations: [bc] })).toBe(false);
+    expect(leadsTo(a.id, c.id, { rotations: [ab] })).toBe(false);
+    expect(leadsTo(c.id, a.id, { rotations: [ab, bc] })).toBe(false);
   });
 
   it('from a key to itself is neither made nor read', () => {
@@ -145,6 +158,68 @@ describe('a rotation', () => {
     const bytes = Buffer.from(rotation, 'base64');
     const self = Buffer.concat([a.bytes, a.bytes, bytes.subarray(64)]).toString('base64');
     expect(() => readRotation(self)).toThrow(expect.objectContaining({ code: 'invalid' }));
+  });
+});
+
+describe('a rotation by a root', () => {
+  const others = createIdentity();
+
+  it('counts by that root alone: not as one of the old key, nor for another root', () => {
+    expect(() => openRotation(byRoot)).toThrow(expect.objectContaining({ code: 'unauthenticated' }));
+    expect(() => openRotation(byRoot, others)).toThrow(expect.objectContaining({ code: 'unauthenticated' }));
+  });
+
+  it('is needed where there is a root: what the old key signed is worth nothing there', () => {
+    expect(() => openRotation(rotation, root)).toThrow(expect.objectContaining({ code: 'unauthenticated' }));
+    // Not even what it signs as if it were the root.
+    const posing = signRootRotation({ root: a, from: a, to: b, atMs: 1_000 });
+    expect(() => openRotation(posing, root)).toThrow(expect.objectContaining({ code: 'unauthenticated' }));
+  });
+
+  it('lacks nothing that the new key must sign', () => {
+    const stolen = Buffer.from(signRootRotation({ root, from: a, to: c, atMs: 1_000 }), 'base64');
+    const mixed = Buffer.concat([Buffer.from(byRoot, 'base64').subarray(0, 136), stolen.subarray(136)]);
+    expect(() => openRotation(mixed.toString('base64'), root)).toThrow(expect.objectContaining({ code: 'unauthenticated' }));
+  });
+
+  it('leads on with the root that is known, else with the one that the first key showed, and with no other', () => {
+    const rotations = [byRoot, signRootRotation({ root, from: b, to: c, atMs: 2 })];
+    expect(leadsTo(a.id, c.id, { rotations, pinned: root })).toBe(true);
+    expect(leadsTo(a.id, c.id, { rotations, roots: [bound] })).toBe(true);
+    expect(
+      leadsTo(a.id, c.id, {
+        rotations: [signRotation(a, b, 1), ...rotations.slice(1)],
+        roots: [signRootStatement(b, root, 1)],
+      }),
+    ).toBe(true);
+    expect(() => leadsTo(a.id, c.id, { rotations })).toThrow(expect.objectContaining({ code: 'unauthenticated' }));
+    expect(() => leadsTo(a.id, c.id, { rotations, pinned: others, roots: [bound] })).toThrow(/signature/);
+    // The thief of the key at the root's end of the chain.
+    const stolen = [byRoot, signRotation(b, c, 2)];
+    expect(() => leadsTo(a.id, c.id, { rotations: stolen, roots: [bound] })).toThrow(/signature/);
+  });
+});
+
+describe('a root statement', () => {
+  it('signed by one of its two keys alone is refused', () => {
+    const bytes = Buffer.from(bound, 'base64');
+    const others = Buffer.from(signRootStatement(c, root, 1_000), 'base64');
+    const foreign = Buffer.from(signRootStatement(a, b, 1_000), 'base64');
+    const withoutNode = Buffer.concat([bytes.subarray(0, 72), others.subarray(72, 136), bytes.subarray(136)]);
+    const withoutRoot = Buffer.concat([bytes.subarray(0, 136), foreign.subarray(136)]);
+    for (const forged of [withoutNode, withoutRoot]) {
+      const text = forged.toString('base64');
+      expect(() => openRootStatement(text)).toThrow(expect.objectContaining({ code: 'unauthenticated' }));
+      expect(() => rootOf(a.id, [text])).toThrow(expect.objectContaining({ code: 'unauthenticated' }));
+    }
+    expect(rootOf(a.id, [signRootStatement(c, root, 1), bound])?.id).toBe(root.id);
+    expect(rootOf(b.id, [bound])).toBe(undefined);
+  });
+
+  it('of a key that is its own root is neither made nor read', () => {
+    expect(() => signRootStatement(a, a, 1)).toThrow(expect.objectContaining({ code: 'invalid' }));
+    const self = Buffer.concat([a.bytes, a.bytes, Buffer.from(bound, 'base64').subarray(64)]).toString('base64');
+    expect(() => openRootStatement(self)).toThrow(expect.objectContaining({ code: 'invalid' }));
   });
 });
 
@@ -174,13 +249,26 @@ describe('the vectors', () => {
       expect(signRotation(key(from), key(to), atMs)).toBe(text);
       expect(openRotation(text).to.id).toBe(key(to).id);
     }
+    for (const { node, root: by, atMs, text } of read.roots) {
+      expect(signRootStatement(key(node), key(by), atMs)).toBe(text);
+      expect(openRootStatement(text).root.id).toBe(key(by).id);
+    }
+    for (const { root: by, from, to, atMs, text } of read.rootRotations) {
+      expect(signRootRotation({ root: key(by), from: key(from), to: key(to), atMs })).toBe(text);
+      expect(openRotation(text, key(by)).to.id).toBe(key(to).id);
+    }
     for (const { issuer, text, ...end } of read.checkpoints) {
       expect(signAuditCheckpoint(key(issuer), end)).toBe(text);
       expect(openAuditCheckpoint(text)).toMatchObject(end);
     }
+    expect(read.roots.length + read.rootRotations.length).toBeGreaterThanOrEqual(4);
     expect(read.revocationLists.length + read.rotations.length + read.checkpoints.length).toBeGreaterThanOrEqual(5);
   });
 });
+
+function readAny(text: string): unknown {
+  return openRotation(text);
+}
 
 /** The statement with its body changed and signed anew by a key that may. */
 function resign(by: Identity, domain: string, text: string, change: (body: Buffer) => Buffer): string {

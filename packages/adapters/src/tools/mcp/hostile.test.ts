@@ -45,7 +45,7 @@ describe('a server', () => {
     await using running = await withShop('never-answers-calls');
     const startedAt = performance.now();
     expect((await rejection(running.tool('bad_work').run({}, toolContext()))).code).toBe('deadline-exceeded');
-    expect(performance.now() - startedAt).toBeLessThan(2_000);
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
     await until(() => running.problems.some((problem) => problem.includes('does not answer any more')));
     await until(() => running.pids.length === 3);
   });
@@ -59,9 +59,8 @@ describe('a server', () => {
 
   test('that dies in the middle of a call fails it at once, with its last words told', async () => {
     await using running = await withShop('dies-mid-call');
-    const startedAt = performance.now();
+    // At its time it would be `deadline-exceeded`.
     expect((await rejection(running.tool('bad_work').run({}, toolContext()))).code).toBe('unavailable');
-    expect(performance.now() - startedAt).toBeLessThan(900);
     await until(() => running.problems.some((problem) => problem.includes('out of paper')));
     await running.shopWorks();
   });

@@ -48,6 +48,15 @@ describe.each(['over its standard input and output', 'over HTTP'])('a server of 
     expect(running.problems.join()).toMatch(/it has no sing/);
   });
 
+  test('is not asked with an input that its own schema refuses, which is told by field', async () => {
+    await using running = await run();
+    const refused = await rejection(running.tool('shop_add_up').run({ a: 'x' }, toolContext()));
+    expect(refused).toMatchObject({
+      code: 'invalid',
+      message: 'shop_add_up: a: expected number, received string; b: expected number, received undefined; it takes a, b',
+    });
+  });
+
   test('answers with structure, text, and a note for what is neither', async () => {
     await using running = await run();
     expect(await running.tool('shop_add_up').run({ a: 1, b: 2 }, toolContext())).toEqual({ sum: 3 });

@@ -1,5 +1,6 @@
-import type { Tool } from '@skein/agent';
+import { explainInput, type Tool } from '@skein/agent';
 import { SkeinError, type ToolDescriptor } from '@skein/protocol';
+import { inputSchemaOf } from './input-schema.ts';
 import type { TakenTool } from './listed-tools.ts';
 import type { McpServers, McpServersParts } from './mcp.ts';
 import { McpServer } from './mcp-server.ts';
@@ -109,11 +110,18 @@ function keyOf(server: string, tool: string): string {
 }
 
 function toolOf(server: McpServer, taken: TakenTool, descriptor: ToolDescriptor): Tool {
+  const { name, input: schema } = descriptor;
+  // Made when first asked for: most tools never are.
+  let known: ReturnType<typeof inputSchemaOf> | undefined;
   return {
     descriptor,
     untrusted: true,
     async run(input, context) {
-      if (!isRecord(input)) throw new SkeinError(`${descriptor.name} takes an object`, { code: 'invalid' });
+      if (!isRecord(input)) throw new SkeinError(`${name} takes an object`, { code: 'invalid' });
+      known ??= inputSchemaOf(schema);
+      const checked = known.safeParse(input);
+      if (!checked.success) throw new SkeinError(explainInput(known, name, checked.error.issues), { code: 'invalid' });
+      // As it came: what is not known of the schema may be about how it is written.
       return await server.call(taken, input, context);
     },
   };

@@ -26,9 +26,8 @@ export class Replies {
 
   whichText(match: Match, slot: Slot, places: Places): string {
     const where = places.named.length > 0 ? ` on ${this.names(places.named)}` : '';
-    const choices =
-      slot.kind === 'choice' && Array.isArray(slot.schema.enum) ? ` (${slot.schema.enum.slice(0, 10).join(', ')})` : '';
-    return `Which ${slot.name.replaceAll('_', ' ')}${choices}${where}? Say it like “${phraseOf(match.intent)}”.`;
+    const wanted = wantedOf(slot);
+    return `Which ${slot.name.replaceAll('_', ' ')}${wanted === '' ? '' : ` (${wanted})`}${where}? Say it like “${phraseOf(match.intent)}”.`;
   }
 
   whichNode(labels: readonly string[]): string {
@@ -80,4 +79,17 @@ export class Replies {
     const near: Intent[] = matches.filter((match) => match.score >= 0.2).map((match) => match.intent);
     return `I did not understand that. I can do this:\n${suggestions(this.#catalog, { thisNode: this.#thisNode, near })}`;
   }
+}
+
+/** What a slot takes, where its schema says so: without it, nobody knows why what they said was not taken. */
+function wantedOf({ kind, schema }: Slot): string {
+  if (kind === 'choice' && Array.isArray(schema.enum)) return schema.enum.slice(0, 10).join(', ');
+  if (kind !== 'number') return '';
+  const { type, minimum, maximum } = schema;
+  const what = type === 'integer' ? 'a whole number' : 'a number';
+  const from = typeof minimum === 'number' ? minimum : undefined;
+  const to = typeof maximum === 'number' ? maximum : undefined;
+  if (from !== undefined && to !== undefined) return `${what} from ${from} to ${to}`;
+  if (to !== undefined) return `${what}, at most ${to}`;
+  return from === undefined ? what : `${what}, at least ${from}`;
 }

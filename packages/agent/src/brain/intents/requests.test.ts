@@ -369,7 +369,7 @@ describe('tools it has never seen', () => {
   const rows: readonly Row[] = [
     ['boil a soft egg for 4 minutes', ['kitchen/boil_egg {"minutes":4,"style":"soft"}']],
     ['please boil me a HARD egg for 9 minutes in the kitchen', ['kitchen/boil_egg {"minutes":9,"style":"hard"}']],
-    ['boil a soft egg for 400 minutes', [], 'Which minutes?'],
+    ['boil a soft egg for 400 minutes', [], 'Which minutes (a whole number from 1 to 20)?'],
     ['boil an egg for 5 minutes', [], 'Which style (soft, hard)?'],
     ['translate good morning to you to french', ['translate {"text":"good morning to you","language":"french"}']],
     ['could you translate "disk and memory" to german please', ['translate {"text":"disk and memory","language":"german"}']],

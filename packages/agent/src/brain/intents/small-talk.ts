@@ -81,6 +81,8 @@ export function findTalk(tokens: readonly Token[]): Talk | undefined {
 /** Bare question words are talk only in the questions people ask of it: "what can you do", "who is there". */
 function meansTalk(talk: Talk, said: readonly string[]): boolean {
   if (said.length === 1 && (said[0] === 'what' || said[0] === 'who')) return false;
+  // "What is my name": who asks is meant, not who answers.
+  if (talk === 'self' && said.some((key) => key === 'my' || key === 'i' || key === 'me')) return false;
   if (talk === 'help' && said.includes('what') && said.length <= 3) return said.some((key) => key === 'can' || key === 'do');
   return true;
 }

@@ -40,3 +40,15 @@ test('a whole turn: calls on two nodes, one of which fails, an answer, and the n
   const third = await collect(made.ask('remember that the backup is on us-monitor'));
   expect(third.at(-1)).toMatchObject({ type: 'answer', toolCalls: [{ name: 'memory_write', peer: null }] });
 });
+
+test('what is my name is asked of the memory, and not taken for who answers', async () => {
+  await using made = createTestAgent({ brain: createIntentsBrain(), tools: [] });
+  await collect(made.ask('remember my name is Bob'));
+  expect((await collect(made.ask('what is my name?'))).at(-1)).toMatchObject({
+    type: 'answer',
+    text: expect.stringContaining('my name is Bob'),
+    toolCalls: [expect.objectContaining({ name: 'memory_search' })],
+  });
+  const own = await collect(made.ask('what is your name?'));
+  expect(own.at(-1)).toMatchObject({ text: expect.stringContaining('the built-in intents brain'), toolCalls: [] });
+});

@@ -204,7 +204,6 @@ describe('what is wrong in the file', () => {
     ['{"net":{"peers":[{"url":"a:1"}]}}', 'net.peers[0].url: expected an address'],
     ['{"net":{"peers":[{"trust":"full"}]}}', 'net.peers[0].url: '],
     ['{"net":{"peers":[{"url":"http://a:1","trust":"ful"}]}}', 'net.peers[0].trust: no such value "ful"'],
-    ['{"net":{"instanceName":"my laptop"}}', 'net.instanceName: expected 1 to 64 letters'],
     ['{"loop":{"maxIterations":0}}', 'loop.maxIterations: '],
     ['{"loop":{"taskConcurrency":1.5}}', 'loop.taskConcurrency: '],
     ['{"heartbeat":{"cron":"never"}}', 'heartbeat.cron: '],
@@ -246,6 +245,42 @@ describe('what is wrong in the file', () => {
 });
 
 describe('what differs here', () => {
+  test('names with what a name may not hold here are fitted, wherever they stand, and that is told once', () => {
+    const { config, notes } = convert({
+      net: {
+        instanceName: 'my vole',
+        brainSource: 'the big one!',
+        leader: 'auto',
+        routing: { 'shell_*': 'my vole', echo: 'plain' },
+      },
+    });
+    expect(config.name).toBe('my-vole');
+    expect(config.net).toMatchObject({
+      brainSource: 'the-big-one-',
+      leader: 'auto',
+      routing: { 'shell_*': 'my-vole', echo: 'plain' },
+    });
+    expect(configSchema.safeParse(config).success).toBe(true);
+    expect(notes.filter((note) => note.includes(' here, where a name has '))).toEqual([
+      expect.stringMatching(/^"my vole": is "my-vole" here/),
+      expect.stringMatching(/^"the big one!": is "the-big-one-" here/),
+    ]);
+    expect(convert({ net: { instanceName: '日本' } }).config.name).toBe('vole');
+  });
+
+  test('numbers beyond what is possible here become the nearest that is, and that is told', () => {
+    const { config, notes } = convert({ loop: { maxIterations: 1_000 }, net: { authTimeoutMs: 10_000 } });
+    expect(config).toMatchObject({ agent: { maxIterations: 200 }, net: { authTimeoutMs: 5_000 } });
+    expect(notes).toEqual(
+      expect.arrayContaining([
+        'loop.maxIterations: 1000 is 200 here, from 1 to 200 being possible',
+        'net.authTimeoutMs: 10000 is 5000 here, from 100 to 5000 being possible',
+      ]),
+    );
+    expect(configSchema.safeParse(config).success).toBe(true);
+    expect(convert({ loop: { maxIterations: 25 } }).notes.join()).not.toContain('maxIterations');
+  });
+
   test('settings that are left out are named, each with why', () => {
     const { notes, refused } = convert({
       net: { encrypt: false, files: {}, publishNames: true, authTimeoutMs: 1, discovery: 'mdns' },

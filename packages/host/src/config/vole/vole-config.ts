@@ -1,3 +1,4 @@
+import { asName } from '@skein/dialects';
 import { SkeinError } from '@skein/protocol';
 import type { ConfigText } from '../config-text.ts';
 import type { Environment } from '../environment.ts';
@@ -29,7 +30,6 @@ const LEFT_OUT = {
   net: {
     publishNames: 'names are told to nobody who has not proven a key',
     files: 'files are not sent between nodes in this version',
-    authTimeoutMs: 'a connection has 5 s to prove its key',
   },
   loop: {
     compactThreshold: 'conversations are fitted to the model without it',
@@ -41,6 +41,11 @@ const LEFT_OUT = {
     rateLimits: 'see agent.maxToolCalls, agent.maxTurnTokens and tasks of skein.config.json',
   },
 } as const;
+
+/** Names that mean something else than a node. */
+const WORDS: ReadonlySet<string> = new Set(['local', 'remote', 'auto', 'quorum']);
+/** What our own schema takes of numbers that are free there. */
+const BOUNDS = { maxIterations: [1, 200], authTimeoutMs: [100, 5_000] } as const;
 
 /** Sources of tasks that this version does not have: what a profile says of them restricts nothing. */
 const ABSENT_SOURCES: ReadonlySet<string> = new Set([
@@ -72,10 +77,13 @@ export function convertVoleConfig(source: ConfigText, env: Environment = {}): Co
   const paws = convertPaws(listed);
   const said = readVoleEnvironment(env);
   const config = paws.parts.reduce<ConfigInput>(over, {
-    ...(vole.net.instanceName === undefined ? {} : { name: vole.net.instanceName }),
+    ...(vole.net.instanceName === undefined ? {} : { name: nameOf(vole.net.instanceName) }),
     net: { ...netOf(vole.net), ...said.net },
     tools: { enabled: [...new Set(paws.tools)] },
-    agent: defined({ maxIterations: vole.loop.maxIterations, confirmBeforeAct: vole.loop.confirmBeforeAct }),
+    agent: defined({
+      maxIterations: bounded('maxIterations', vole.loop.maxIterations),
+      confirmBeforeAct: vole.loop.confirmBeforeAct,
+    }),
     ...(vole.loop.taskConcurrency === undefined ? {} : { tasks: { concurrency: vole.loop.taskConcurrency } }),
     heartbeat: heartbeatOf(vole.heartbeat),
     ...brainOf(listed, paws.hasBrain, said.brain),
@@ -113,7 +121,7 @@ function pawsOf({ brain, paws }: VoleConfig): readonly Paw[] {
 }
 
 function netOf(vole: VoleConfig['net']): NonNullable<ConfigInput['net']> {
-  const { enabled, role, port, hostname, publicUrl, routing, brainSource, leader, heartbeatMode, tls } = vole;
+  const { enabled, role, port, hostname, publicUrl, routing, brainSource, leader, heartbeatMode, tls, authTimeoutMs } = vole;
   const { brainMode, taskOverflow, maxQueuedTasks, maxConnections, maxMessagesPerSecond, encrypt, chatRetention, peers } = vole;
   return defined({
     enabled,
@@ -121,9 +129,9 @@ function netOf(vole: VoleConfig['net']): NonNullable<ConfigInput['net']> {
     port,
     hostname,
     publicUrl,
-    routing,
-    brainSource,
-    leader,
+    routing: routing && Object.fromEntries(Object.entries(routing).map(([glob, name]) => [glob, nameOf(name)])),
+    brainSource: brainSource && nameOf(brainSource),
+    leader: leader && nameOf(leader),
     heartbeatMode,
     brainMode,
     taskOverflow,
@@ -131,6 +139,7 @@ function netOf(vole: VoleConfig['net']): NonNullable<ConfigInput['net']> {
     ...(tls === undefined ? {} : { tls: { cert: tls.cert, key: tls.key } }),
     maxConnections,
     maxMessagesPerSecond,
+    authTimeoutMs: bounded('authTimeoutMs', authTimeoutMs),
     encrypt,
     chatRetention: chatRetention && defined({ maxMessages: chatRetention.maxMessages, maxAgeDays: chatRetention.maxAgeDays }),
     volenet: true,
@@ -178,8 +187,11 @@ function notesOf({ net: vole, loop, skills, security, agents, toolProfiles }: Vo
   return [
     'tools: those every OpenVole node has (workspace, vault, schedules, web_fetch, messages) are not here',
     ...(vole.instanceName === undefined ? ["net.instanceName: absent, so this node is called by the machine's name"] : []),
+    ...[...new Set([vole.instanceName, vole.brainSource, vole.leader, ...Object.values(vole.routing ?? {})])].flatMap(noteName),
     ...leftOut('net', vole),
     ...leftOut('loop', loop),
+    ...noteBound('loop', 'maxIterations', loop.maxIterations),
+    ...noteBound('net', 'authTimeoutMs', vole.authTimeoutMs),
     ...(vole.encrypt === false
       ? ['net.encrypt: false holds with OpenVole nodes; between Skein nodes everything is always encrypted']
       : []),
@@ -194,6 +206,28 @@ function notesOf({ net: vole, loop, skills, security, agents, toolProfiles }: Vo
       ? ['net.share.tools: true, since an entry of net.peers is trusted with tools']
       : []),
   ];
+}
+
+/** Names are free there; what a name may not hold here becomes a dash, as in the key lines that are read. */
+function nameOf(text: string): string {
+  return WORDS.has(text) ? text : asName(text, 'vole');
+}
+
+function noteName(text: string | undefined): readonly string[] {
+  if (text === undefined || nameOf(text) === text) return [];
+  return [`"${text.slice(0, 100)}": is "${nameOf(text)}" here, where a name has letters, digits, ".", "_" and "-" alone`];
+}
+
+/** Beyond a bound, the bound; zero, less, and what is no whole number is still told as wrong. */
+function bounded(key: keyof typeof BOUNDS, value: number | undefined): number | undefined {
+  const [least, most] = BOUNDS[key];
+  if (value === undefined || value <= 0) return value;
+  return Math.min(Math.max(value, least), most);
+}
+
+function noteBound(section: 'net' | 'loop', key: keyof typeof BOUNDS, value: number | undefined): readonly string[] {
+  const used = bounded(key, value);
+  return used === value ? [] : [`${section}.${key}: ${value} is ${used} here, from ${BOUNDS[key].join(' to ')} being possible`];
 }
 
 function noteTrust({ enabled, share }: VoleConfig['net'], unlisted: 'tool' | 'read'): readonly string[] {

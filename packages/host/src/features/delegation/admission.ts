@@ -9,8 +9,9 @@ export interface TaskAdmissionParts {
   readonly self: PeerId;
   readonly hasBrain: boolean;
   readonly net: () => Pick<NodeConfig['net'], 'maxQueuedTasks' | 'taskOverflow' | 'brainSource' | 'brainMode'>;
-  readonly runner: Pick<TaskRunner, 'load' | 'freeFor' | 'waitingOf'>;
-  readonly hasRoomElsewhere: () => boolean;
+  readonly runner: Pick<TaskRunner, 'load' | 'freeFor' | 'waitingOf' | 'openOf'>;
+  /** How many more tasks of this sender other nodes would take now. */
+  readonly roomElsewhere: (sender: PeerId) => number;
 }
 
 /**
@@ -31,7 +32,7 @@ export class TaskAdmission {
    * @throws SkeinError `unsupported` where nobody could ever do it, `busy`.
    */
   admit(sender: PeerId): Disposable {
-    const { hasBrain, net, self, runner, hasRoomElsewhere } = this.#parts;
+    const { hasBrain, net, runner, roomElsewhere } = this.#parts;
     const { maxQueuedTasks, taskOverflow, brainSource, brainMode } = net();
     if (!hasBrain && brainSource === 'local' && brainMode === 'local') {
       throw new SkeinError(
@@ -39,17 +40,40 @@ export class TaskAdmission {
         { code: 'unsupported' },
       );
     }
-    const waitingOf = (id: PeerId) => runner.waitingOf(id) + (this.#admitted.get(id) ?? 0);
-    const all = [...this.#admitted.values()].reduce((sum, count) => sum + count, runner.load().queued);
-    const queued = sender === self ? waitingOf(self) : all - waitingOf(self);
+    if (this.#roomFor(sender) > 0) return this.#reserve(sender);
+    const isForwarded = taskOverflow === 'forward';
+    // What is over here already goes to the same places elsewhere.
+    const over = Math.max(0, this.#waiting() - maxQueuedTasks - Math.max(0, runner.freeFor(sender)));
+    if (isForwarded && over < roomElsewhere(sender)) return this.#reserve(sender);
+    const nobody = isForwarded ? ', and no peer that would do one has room for it' : '';
+    throw new SkeinError(
+      `${this.#waiting()} tasks wait here already, as many as may (net.maxQueuedTasks)${nobody}: try again in ${RETRY_AFTER_MS / 1_000} s`,
+      { code: 'busy', retryAfterMs: RETRY_AFTER_MS },
+    );
+  }
+
+  /** How many tasks of a sender may be here at once, those counted that are: what others hand over meanwhile makes it less. */
+  placesFor(sender: PeerId): number {
+    return this.#parts.runner.openOf(sender) + this.#roomFor(sender);
+  }
+
+  /** How many more tasks of a sender may be taken in now. */
+  #roomFor(sender: PeerId): number {
+    const { self, net, runner } = this.#parts;
+    const ofSelf = this.#waitingOf(self);
     // One that may begin at once does not wait.
-    const room = maxQueuedTasks + Math.max(0, runner.freeFor(sender));
-    const hasRoom = sender === self ? queued < room : queued < room && waitingOf(sender) < room - queued;
-    if (hasRoom || (taskOverflow === 'forward' && hasRoomElsewhere())) return this.#reserve(sender);
-    throw new SkeinError(`${queued} tasks wait here already, as many as may (net.maxQueuedTasks): try again later`, {
-      code: 'busy',
-      retryAfterMs: RETRY_AFTER_MS,
-    });
+    const room = net().maxQueuedTasks + Math.max(0, runner.freeFor(sender));
+    if (sender === self) return Math.max(0, room - ofSelf);
+    const left = room - (this.#waiting() - ofSelf);
+    return Math.max(0, Math.min(left, Math.ceil((left - this.#waitingOf(sender)) / 2)));
+  }
+
+  #waiting(): number {
+    return [...this.#admitted.values()].reduce((sum, count) => sum + count, this.#parts.runner.load().queued);
+  }
+
+  #waitingOf(sender: PeerId): number {
+    return this.#parts.runner.waitingOf(sender) + (this.#admitted.get(sender) ?? 0);
   }
 
   #reserve(sender: PeerId): Disposable {

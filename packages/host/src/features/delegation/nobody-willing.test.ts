@@ -28,6 +28,10 @@ test('who is connected is not called away, and a revoked key is not named', () =
   expect(words('central', [central], [central])).toContain('does not let this node use its brain');
 });
 
+test('what is to be done on the other machine is not taken for a command of this one', () => {
+  expect(words('remote', [])).toContain('; on the other machine run: skein net trust "');
+});
+
 test('many that are away are counted', () => {
   const away = ['a', 'b', 'c', 'd', 'e'].map((name) => record(name));
   expect(words('remote', away)).toMatch(/^a, b, c, 2 more are away,/);

@@ -17,7 +17,7 @@ export function nobodyWilling({ brainSource, records, isConnected, cause }: Unwi
   const away = records.filter(({ identity, revoked }) => !revoked && !isConnected(identity.id)).map(({ name }) => name);
   const who = brainSource === 'remote' ? anybody(away) : named(brainSource, away);
   return new SkeinError(
-    `${who} (net.brainSource is "${brainSource}"); over there: skein net trust "<this node's key line>" --allow-brain`,
+    `${who} (net.brainSource is "${brainSource}"); on the other machine run: skein net trust "<this node's key line>" --allow-brain`,
     { code: 'unavailable', cause },
   );
 }

@@ -1,4 +1,4 @@
-import { type Placement, type PlacementContext, Slots, type TaskExecutor, type TaskInfo } from '@skein/agent';
+import { type Placement, type PlacementContext, Slots, type TaskClock, type TaskExecutor, type TaskInfo } from '@skein/agent';
 import type { VolePeer } from '@skein/dialects';
 import type { Peer } from '@skein/mesh';
 import type { NodeLoad, PeerId, SkeinError } from '@skein/protocol';
@@ -33,8 +33,9 @@ export interface TaskPlacementParts {
   readonly presence: Presence;
   /** How busy this node is. */
   readonly load: () => NodeLoad;
-  readonly monotonicMs: () => number;
-  readonly now: () => number;
+  /** How many tasks a peer does for this node just now. */
+  readonly forwardedTo: (peer: PeerId) => number;
+  readonly clock: Pick<TaskClock, 'monotonicMs' | 'after'>;
   /** A node that had no room may have some again: tasks that wait are to be placed. */
   readonly onRoom: (inMs: number) => void;
 }
@@ -55,17 +56,18 @@ export class TaskPlacement implements Placement {
     const { brainSource, brainMode, taskOverflow, maxQueuedTasks } = net();
     if (brainSource !== 'local') {
       const elsewhere = this.#remote(task, context) ?? this.#vole(task, context);
-      return elsewhere ?? this.#here(context) ?? this.#later(task, context);
+      return elsewhere ?? this.#here(context) ?? this.#later(context);
     }
     // What another node asked for is done here; it goes on only when there is no room.
     const isBalanced = brainMode === 'loadbalance' && task.origin === self;
-    if (isBalanced) return this.#leastBusy(task, context) ?? this.#later(task, context);
+    if (isBalanced) return this.#leastBusy(task, context) ?? this.#later(context);
     // A brain of this node that could not be reached is the end of it: what it said of that is the answer.
     if (local === undefined || context.tried.includes('me')) return undefined;
     const here = this.#here(context);
     if (here !== undefined) return here;
     const isOver = taskOverflow === 'forward' && this.#parts.load().queued > maxQueuedTasks;
-    return (isOver ? this.#remote(task, context) : undefined) ?? 'wait';
+    const [first] = isOver ? this.#candidates(task, context).filter(({ peer }) => this.#roomAt(peer.id) > 0) : [];
+    return first === undefined ? 'wait' : this.#executor(first.peer);
   }
 
   /** Whether any peer would do a task that came through these nodes, now or when it has room; absent, one of this node. */
@@ -75,12 +77,18 @@ export class TaskPlacement implements Placement {
     return [...peers().keys()].some((id) => this.#isWilling(id, { path })) || (isOwn && this.#voleWilling().length > 0);
   }
 
-  /** Whether a peer with room would do a task of this node. */
-  hasRoomElsewhere(): boolean {
-    const { self, peers, presence } = this.#parts;
-    return [...peers().keys()].some(
-      (id) => this.#isWilling(id, { path: [self] }) && !this.#busyUntilMs.has(id) && presence.busynessOf(id) < 1,
-    );
+  /** How many more tasks of a sender the peers would take now that would do them, their queues included. */
+  roomElsewhere(sender: PeerId): number {
+    const { self, peers } = this.#parts;
+    const path = sender === self ? [self] : [sender, self];
+    return [...peers().keys()].filter((id) => this.#isWilling(id, { path })).reduce((sum, id) => sum + this.#roomAt(id), 0);
+  }
+
+  /** By what the peer said last; of this node's own tasks there it is known at once. */
+  #roomAt(id: PeerId): number {
+    const { presence, forwardedTo, clock } = this.#parts;
+    if ((this.#busyUntilMs.get(id) ?? 0) > clock.monotonicMs()) return 0;
+    return Math.max(0, (presence.stateOf(id)?.places ?? 0) - forwardedTo(id));
   }
 
   #here({ localFree, tried }: PlacementContext): TaskExecutor | undefined {
@@ -88,14 +96,13 @@ export class TaskPlacement implements Placement {
   }
 
   /** Nobody can take it just now. One that somebody had waits a while for that one, or another, to come back. */
-  #later(task: TaskInfo, { tried }: PlacementContext): 'wait' | undefined {
-    const { now, onRoom } = this.#parts;
+  #later({ tried, sinceFailureMs }: PlacementContext): 'wait' | undefined {
     if (tried.length === 0) return 'wait';
     // This node does not go away and come back.
     if (tried.at(-1) === 'me') return undefined;
-    const leftMs = task.updatedAtMs + RETURN_MS - now();
+    const leftMs = RETURN_MS - sinceFailureMs;
     if (leftMs <= 0) return undefined;
-    onRoom(leftMs);
+    this.#parts.onRoom(leftMs);
     return 'wait';
   }
 
@@ -116,8 +123,8 @@ export class TaskPlacement implements Placement {
 
   /** The peers that would do this task and have room, the best first. */
   #candidates(task: TaskInfo, { tried }: PlacementContext): readonly { readonly peer: Peer; readonly busyness: number }[] {
-    const { peers, presence, monotonicMs } = this.#parts;
-    const nowMs = monotonicMs();
+    const { peers, presence, clock } = this.#parts;
+    const nowMs = clock.monotonicMs();
     for (const [id, untilMs] of this.#busyUntilMs) if (untilMs <= nowMs) this.#busyUntilMs.delete(id);
     return [...peers().values()]
       .filter(({ id }) => !this.#busyUntilMs.has(id) && this.#isWilling(id, task))
@@ -150,27 +157,29 @@ export class TaskPlacement implements Placement {
     const { id } = peer;
     const slots = this.#voleSlots.get(id) ?? new Slots(VOLE_TASKS_MAX);
     this.#voleSlots.set(id, slots);
-    const onDenied = () => void this.#busyUntilMs.set(id, this.#parts.monotonicMs() + DENIED_MS);
+    const onDenied = () => void this.#busyUntilMs.set(id, this.#parts.clock.monotonicMs() + DENIED_MS);
     return new VoleExecutor({ peer, fromName, slots, hadIt: task.owner === id, onDenied });
   }
 
   /** Those whose brain the configuration means. Whether they let this node use it, they say only when they are asked to. */
   #voleWilling(): readonly VolePeer[] {
-    const { volePeers, nameOf, net, monotonicMs } = this.#parts;
+    const { volePeers, nameOf, net, clock } = this.#parts;
     const { brainSource } = net();
     if (brainSource === 'local') return [];
-    const nowMs = monotonicMs();
+    const nowMs = clock.monotonicMs();
     return volePeers().filter(
       ({ id }) => (brainSource === 'remote' || nameOf(id) === brainSource) && (this.#busyUntilMs.get(id) ?? nowMs) <= nowMs,
     );
   }
 
   #executor(peer: Peer): TaskExecutor {
-    return new RemoteExecutor({ self: this.#parts.self, peer, onBusy: (error) => this.#busy(peer.id, error) });
+    const { self, clock } = this.#parts;
+    const after = (ms: number, fire: () => void) => clock.after(ms, fire);
+    return new RemoteExecutor({ self, peer, after, onBusy: (error) => this.#busy(peer.id, error) });
   }
 
   #busy(id: PeerId, { retryAfterMs = BUSY_MS }: SkeinError): void {
-    this.#busyUntilMs.set(id, this.#parts.monotonicMs() + retryAfterMs);
+    this.#busyUntilMs.set(id, this.#parts.clock.monotonicMs() + retryAfterMs);
     this.#parts.onRoom(retryAfterMs);
   }
 }

@@ -1,6 +1,7 @@
-import type { ExecutorContext, Task, TaskExecutor } from '@skein/agent';
+import type { ExecutorContext, Task, TaskClock, TaskExecutor } from '@skein/agent';
 import type { Peer } from '@skein/mesh';
 import {
+  abortReason,
   type ConversationEntry,
   type PeerId,
   SkeinError,
@@ -13,12 +14,15 @@ import {
   tasksWatch,
 } from '@skein/protocol';
 
-/** How long a node may take to accept a task. A silent one is found dead before: whoever takes longer lives, and does not. */
+/** How long a node may take to accept a task, or to let go of one. A silent one is found dead before: whoever takes longer lives, and does not. */
 const ACCEPT_MS = 20_000;
 /** How long a node may take to answer a word about a task. */
 const ANSWER_MS = 10_000;
 /** A worker ends a task by its deadline; what it says of that may take so long to come. */
 const OUTCOME_MS = 5_000;
+/** How often, and after how long, a node that lives and does not hear it is told again to let go of a task. */
+const LET_GO_TRIES = 10;
+const LET_GO_PAUSE_MS = 1_000;
 const REMAINING_MS_MAX = 86_400_000;
 
 export interface RemoteExecutorParts {
@@ -26,6 +30,7 @@ export interface RemoteExecutorParts {
   readonly peer: Peer;
   /** The node said that it has no room. */
   readonly onBusy: (error: SkeinError) => void;
+  readonly after: TaskClock['after'];
 }
 
 /** Has another node do a task: hands it over, takes its steps as they come, and knows of each act before it happens. */
@@ -42,18 +47,32 @@ export class RemoteExecutor implements TaskExecutor {
 
   async run(task: Task, context: ExecutorContext): Promise<TaskOutcome> {
     const { peer, onBusy } = this.#parts;
+    let isTaken = false;
     try {
       await this.#submit(task, context);
+      isTaken = true;
       const outcome = await this.#watch(task, context);
+      isTaken = false;
       // It let go of the task without anybody's wish: the link was cut meanwhile, or it stops.
       if (outcome.state !== 'unknown' && outcome.error?.code === 'unavailable')
         throw new SkeinError(outcome.error.message, outcome.error);
-      return outcome;
+      return { ...outcome, toolCalls: outcome.toolCalls.map((call) => asRunBy(call, peer.name)) };
     } catch (thrown) {
       const error = SkeinError.from(thrown);
-      if (context.signal.aborted) await this.#cancel(task);
-      else if (error.code === 'busy') onBusy(error);
-      // It has no room, takes no tasks from this node, or is not what it seemed: another may be all that.
+      const why = context.signal.aborted ? abortReason(context.signal) : undefined;
+      // A node that stops cancels nothing: its leaving has the worker let go, and the next start hands the task over anew.
+      const isStopping = why?.code === 'unavailable';
+      if (!isStopping && (why !== undefined || isTaken)) await this.#cancel(task);
+      else if (error.code === 'busy') {
+        onBusy(error);
+        const { retryAfterMs = 0 } = error;
+        throw new SkeinError(`${peer.name} does not take the task: ${error.message}`, {
+          code: 'busy',
+          retryAfterMs,
+          cause: error,
+        });
+      }
+      // It takes no tasks from this node, or is not what it seemed: another may be all that.
       throw ELSEWHERE.has(error.code) ? unavailable(peer, error.message, error) : error;
     }
   }
@@ -120,11 +139,18 @@ export class RemoteExecutor implements TaskExecutor {
     );
   }
 
+  /** Resolves once the node has let go of the task: it said so, or it is away and ends what it does for this one by itself. */
   async #cancel(task: Task): Promise<void> {
-    try {
-      await this.#parts.peer.call(tasksCancel, { task: task.id }, { timeoutMs: ANSWER_MS });
-    } catch {
-      // It is away, and ends what it does for this node by itself.
+    const { peer, after } = this.#parts;
+    for (let tries = 1; tries <= LET_GO_TRIES; tries += 1) {
+      try {
+        await peer.call(tasksCancel, { task: task.id }, { timeoutMs: ACCEPT_MS });
+        return;
+      } catch (thrown) {
+        const { code, retryAfterMs = LET_GO_PAUSE_MS } = SkeinError.from(thrown);
+        if (code !== 'busy' && code !== 'deadline-exceeded') return;
+        await new Promise<void>((resolve) => after(retryAfterMs, resolve));
+      }
     }
   }
 }
@@ -132,17 +158,39 @@ export class RemoteExecutor implements TaskExecutor {
 /** What says nothing of the task, only of the node that was asked. */
 const ELSEWHERE: ReadonlySet<string> = new Set(['unavailable', 'busy', 'denied', 'not-found', 'unsupported', 'conflict']);
 
-/** Whatever another node made is text from outside, and only people speak as the user. */
+/** An event of another node as this one tells it on. */
 function asOwnEvent(event: TaskEvent, peer: string): TaskEvent {
-  if (event.type !== 'step') return event;
-  return { type: 'step', entries: event.entries.map((entry) => asOwnEntry(entry, peer)) };
+  switch (event.type) {
+    case 'step':
+      return { type: 'step', entries: event.entries.map((entry) => asOwnEntry(entry, peer)) };
+    case 'tool-call':
+    case 'tool-result':
+    case 'confirm-request':
+      return asRunBy(event, peer);
+    case 'turn-start':
+    case 'text-delta':
+    case 'tool-output':
+    case 'intent':
+      return event;
+  }
 }
 
-function asOwnEntry({ message }: ConversationEntry, peer: string): ConversationEntry {
+/** What a worker calls its own tool is another node's for whoever asked. */
+function asRunBy<Told extends { readonly peer: string | null }>(told: Told, peer: string): Told {
+  return told.peer === null ? { ...told, peer } : told;
+}
+
+/** Whatever another node made is text from outside, and only people speak as the user. */
+function asOwnEntry({ message, worker, ms }: ConversationEntry, peer: string): ConversationEntry {
   if (message.role === 'user') {
     throw new SkeinError(`${peer} put words into the user's mouth: its steps are refused`, { code: 'invalid' });
   }
-  return { message: message.role === 'tool' ? { ...message, untrusted: true } : message, tainted: true };
+  const own = {
+    message: message.role === 'tool' ? { ...message, untrusted: true as const } : message,
+    tainted: true,
+    worker: worker ?? peer,
+  };
+  return ms === undefined ? own : { ...own, ms };
 }
 
 function unavailable(peer: Peer, message: string, cause?: SkeinError): SkeinError {

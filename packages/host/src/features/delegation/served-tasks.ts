@@ -15,12 +15,17 @@ import { PATH_MAX } from './placement.ts';
 const OPEN_PER_PEER_MAX = 1_000;
 /** Words of one peer that came before anybody waited for them; beyond, the oldest is forgotten, and its call waits. */
 const EARLY_PER_PEER_MAX = 256;
+const GONE = new SkeinError('The node that handed it over left', { code: 'unavailable' });
 
 export interface ServedTasksParts {
   readonly self: PeerId;
   readonly router: Router;
   readonly runner: TaskRunner;
   readonly journal: TaskJournal;
+  /** The keys whose place this peer's has taken, and takes over what they handed over. */
+  readonly formerOf: (peer: PeerId) => readonly PeerId[];
+  /** Puts one key in the place of others, in the journal. */
+  readonly adopt: (keys: { readonly from: readonly PeerId[]; readonly to: PeerId }) => Promise<unknown>;
   /** Holds a place for a task until it is taken in. @throws SkeinError `busy` when no more of this sender may wait. */
   readonly admit: (sender: PeerId) => Disposable;
 }
@@ -31,11 +36,13 @@ export class ServedTasks {
   /** What waits for a sender's word that it has the intent, by task and call: no more than calls that run. */
   readonly #announced = new Map<string, PromiseWithResolvers<void>>();
   readonly #early = new Map<PeerId, Set<string>>();
+  /** Of those who watch, by task: no more than calls that run. */
+  readonly #watching = new Map<string, Set<AbortSignal>>();
 
   constructor(parts: ServedTasksParts) {
     this.#parts = parts;
     const { router, runner, journal, admit, self } = parts;
-    router.serve(tasksSubmit, async ({ task: id, path, ...draft }, { peer }) => {
+    router.serve(tasksSubmit, async ({ task: id, path, ...draft }, { peer, signal }) => {
       if (path.at(-1) !== peer.id) {
         throw new SkeinError('The path of a task ends with the node that hands it over', { code: 'denied' });
       }
@@ -44,16 +51,22 @@ export class ServedTasks {
       if (path.length > PATH_MAX) {
         throw new SkeinError(`This task came through ${path.length} nodes; ${PATH_MAX} are the most`, { code: 'denied' });
       }
+      await this.#adoptFormer(peer.id);
       const [origin = peer.id] = path;
       this.#assertNotOthers({ origin, id }, peer.id);
       using _place = begins(journal.info({ origin, id }), draft.attempt) ? admit(peer.id) : undefined;
       const { source, ...rest } = draft;
-      const { task } = await runner.submit({ ...rest, ...(source === undefined ? {} : { source }), origin, id, path });
+      const whole = { ...rest, ...(source === undefined ? {} : { source }), origin, id, path };
+      const { task, duplicate } = await runner.submit(whole);
+      // Its sender left or gave it up while it was written: nobody was told that it is accepted, and nobody asks for it.
+      if (signal.aborted && !duplicate) return { state: await runner.cancel(task, GONE) };
       return { state: task.state };
     });
     router.serve(tasksWatch, async ({ task, after }, context) => {
       const ref = this.#find(task, context.peer.id);
-      const events = runner.watch(ref, { after, signal: context.signal });
+      const { signal } = context;
+      using _watched = this.#watched(ref, signal);
+      const events = runner.watch(ref, { after, signal });
       for (;;) {
         const next = await events.next();
         if (next.done === true) return next.value;
@@ -89,14 +102,44 @@ export class ServedTasks {
 
   /** A peer left: it gives what it had handed over to somebody else, so nothing of that goes on here. */
   async left(peer: PeerId): Promise<void> {
-    const { journal, runner, self } = this.#parts;
-    if (peer === self) return;
+    if (peer === this.#parts.self) return;
     this.#early.delete(peer);
-    const open = (['queued', 'running', 'forwarded'] as const).flatMap((state) =>
-      journal.list({ state, sender: peer, limit: OPEN_PER_PEER_MAX }),
+    await this.#end(this.#openOf(peer));
+  }
+
+  /** A new session took the place of one that ended unseen, if there was one: as `left`, but for what is watched yet. */
+  async joined(peer: PeerId): Promise<void> {
+    const isWatched = (task: TaskInfo) => [...(this.#watching.get(keyOf(task)) ?? [])].some(({ aborted }) => !aborted);
+    await this.#end(this.#openOf(peer).filter((task) => !isWatched(task)));
+  }
+
+  #openOf(sender: PeerId): readonly TaskInfo[] {
+    return (['queued', 'running', 'forwarded'] as const).flatMap((state) =>
+      this.#parts.journal.list({ state, sender, limit: OPEN_PER_PEER_MAX }),
     );
-    const gone = new SkeinError('The node that handed it over left', { code: 'unavailable' });
-    await Promise.all(open.map((task) => runner.cancel(task, gone)));
+  }
+
+  async #end(tasks: readonly TaskInfo[]): Promise<void> {
+    await Promise.all(tasks.map((task) => this.#parts.runner.cancel(task, GONE)));
+  }
+
+  #watched(task: TaskInfo, signal: AbortSignal): Disposable {
+    const signals = this.#watching.get(keyOf(task)) ?? new Set();
+    this.#watching.set(keyOf(task), signals.add(signal));
+    return {
+      [Symbol.dispose]: () => {
+        signals.delete(signal);
+        if (signals.size === 0) this.#watching.delete(keyOf(task));
+      },
+    };
+  }
+
+  /** A peer with another key is the same node: what it had handed over is of that key from then on, and goes on as it says. */
+  async #adoptFormer(peer: PeerId): Promise<void> {
+    const former = this.#parts.formerOf(peer);
+    if (former.length === 0) return;
+    for (const id of former) await this.left(id);
+    await this.#parts.adopt({ from: former, to: peer });
   }
 
   /** The word may come before anybody waits for it. */
@@ -157,6 +200,10 @@ function begins(known: TaskInfo | undefined, attempt: number): boolean {
   return known === undefined || (isFinal(known.state) && known.state !== 'done' && attempt > known.attempt);
 }
 
-function announcement({ origin, id, attempt }: TaskInfo, call: string): string {
-  return `${origin}/${id}/${attempt}/${call}`;
+function announcement(task: TaskInfo, call: string): string {
+  return `${keyOf(task)}/${call}`;
+}
+
+function keyOf({ origin, id, attempt }: TaskInfo): string {
+  return `${origin}/${id}/${attempt}`;
 }

@@ -22,7 +22,7 @@ export interface PeerChatParts {
   readonly mesh: Pick<Mesh, 'peers'>;
   /** The peers that are met by VoleNet's protocol now. */
   readonly volePeers: () => readonly TalkingVole[];
-  readonly trust: Pick<TrustStore, 'get' | 'list' | 'current' | 'onChange'>;
+  readonly trust: Pick<TrustStore, 'get' | 'list' | 'current' | 'onChange' | 'renamed'>;
   readonly audit: Pick<AuditLog, 'append'>;
   readonly clock: Clock;
   readonly randomId: () => string;
@@ -169,10 +169,9 @@ export class PeerChat implements AsyncDisposable {
     return this.#parts.trust.list().filter(({ revoked }) => !revoked);
   }
 
-  /** Both what the trust file calls it and what it calls itself: people see either. */
+  /** Both what it is called here and what the trust file says: people see either. */
   #namesOf({ identity: { id }, name }: TrustRecord): readonly string[] {
-    const shown = this.#parts.mesh.peers.get(id)?.name;
-    return [id, name, ...(shown === undefined ? [] : [shown])];
+    return [id, name, this.#parts.trust.renamed.get(id) ?? name];
   }
 
   #named(who: string, records: readonly TrustRecord[]): PeerId {
@@ -199,8 +198,7 @@ export class PeerChat implements AsyncDisposable {
   }
 
   #nameOf(id: PeerId): string {
-    const { mesh, trust } = this.#parts;
-    return mesh.peers.get(id)?.name ?? trust.get(id)?.name ?? shortPeerId(id);
+    return this.#parts.trust.get(id)?.name ?? shortPeerId(id);
   }
 
   #pruneLater(): void {

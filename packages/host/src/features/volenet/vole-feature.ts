@@ -1,5 +1,13 @@
 import type { Fact, MemoryStore, SearchPeers, SessionStore, ToolSet } from '@skein/agent';
-import { type VoleEvent, type VoleId, VoleNet, type VolePeer, voleIdOf } from '@skein/dialects';
+import {
+  VOLE_NET_OPTIONS,
+  type VoleEvent,
+  type VoleId,
+  VoleNet,
+  type VoleNetOptions,
+  type VolePeer,
+  voleIdOf,
+} from '@skein/dialects';
 import { type AuditLog, type Mesh, systemClock, type TrustRecord, type TrustStore } from '@skein/mesh';
 import { type Identity, type PeerId, parseKeyLine, SkeinError, shortPeerId } from '@skein/protocol';
 import type { Logger } from 'pino';
@@ -50,6 +58,15 @@ export interface VoleFeatureParts {
   readonly onDialect: () => void;
 }
 
+/** What the configuration says of the dialect; where that takes less, its own bounds count. */
+export function voleOptionsOf({ encrypt, authTimeoutMs, maxMessagesPerSecond }: NodeConfig['net']): Partial<VoleNetOptions> {
+  return {
+    encryption: ENCRYPTION[`${encrypt}`],
+    proofTimeoutMs: Math.min(authTimeoutMs, VOLE_NET_OPTIONS.proofTimeoutMs),
+    messagesPerSecond: Math.min(maxMessagesPerSecond, VOLE_NET_OPTIONS.messagesPerSecond),
+  };
+}
+
 /** OpenVole nodes as peers: their tools beside ours, ours for them, under the same grants. */
 export class VoleFeature implements AsyncDisposable {
   readonly #parts: VoleFeatureParts;
@@ -60,6 +77,8 @@ export class VoleFeature implements AsyncDisposable {
   readonly #failures = new Sparingly({ maxPerMinute: REFUSALS_PER_MINUTE, monotonicMs: systemClock.monotonicMs });
   /** Trusted keys by the id they have there; made anew after a change of trust. */
   #index: ReadonlyMap<VoleId, TrustRecord> | undefined;
+  /** The last word told of each configured address, so that it is told once. */
+  readonly #problems = new Map<string, string>();
   #releaseHeartbeat: () => void = () => {};
   #releaseTools: () => void = () => {};
 
@@ -71,8 +90,7 @@ export class VoleFeature implements AsyncDisposable {
       find: (id) => this.#find(id),
       onVoleEvent: (event) => this.#event(event),
     });
-    const encryption = ENCRYPTION[`${parts.net().encrypt}`];
-    this.#net = new VoleNet({ host, directory: parts.directory, options: { encryption } });
+    this.#net = new VoleNet({ host, directory: parts.directory, options: voleOptionsOf(parts.net()) });
     this.#probe = new DialectProbe({
       clock: systemClock,
       random: Math.random,
@@ -128,12 +146,14 @@ export class VoleFeature implements AsyncDisposable {
   /** Dials exactly these from now on, and asks none what it speaks that is not among `all`. */
   setPeers(urls: readonly string[], all: ReadonlySet<string>): void {
     this.#probe.keep(all);
+    for (const url of this.#problems.keys()) if (!all.has(dialUrl(url))) this.#problems.delete(url);
     this.#net.setPeers(urls.map((url) => ({ url, ...this.#keyAt(url) })));
   }
 
   /** Keys, what they are granted, or what is shared has changed. */
   trustChanged(): void {
     this.#index = undefined;
+    this.#problems.clear();
     this.#net.trustChanged();
   }
 
@@ -179,6 +199,7 @@ export class VoleFeature implements AsyncDisposable {
     switch (event.type) {
       case 'peer-joined': {
         const { id, name } = event.peer;
+        this.#problems.clear();
         audit.append({ event: 'peer-joined', peer: id, name, reason: 'VoleNet' });
         if (mesh.peers.has(id)) break;
         onEvent({ type: 'peer-joined', id, name });
@@ -208,7 +229,7 @@ export class VoleFeature implements AsyncDisposable {
         break;
       }
       case 'problem': {
-        if (event.url !== undefined) this.#problemAt(event.url, event.error);
+        if (event.url !== undefined) this.#problemAt(event.url, event.error, event.claimed);
         else if (this.#failures.admit() !== undefined) {
           log.error({ error: event.error.message, cause: event.error.cause }, 'volenet failed');
         }
@@ -226,9 +247,13 @@ export class VoleFeature implements AsyncDisposable {
     }
   }
 
-  #problemAt(url: string, error: SkeinError): void {
+  #problemAt(url: string, error: SkeinError, claimed?: PeerId): void {
     const { authority, trust, onEvent } = this.#parts;
-    const id = authority.expectedAt(dialUrl(url)) ?? null;
+    const told = claimed === undefined ? undefined : trust.get(claimed);
+    const id = authority.expectedAt(dialUrl(url)) ?? (told?.revoked === false ? told.identity.id : null);
+    const said = `${id ?? ''} ${error.message}`;
+    if (this.#problems.get(url) === said) return;
+    this.#problems.set(url, said);
     const name = id === null ? url : (trust.get(id)?.name ?? url);
     onEvent({ type: 'peer-problem', id, name, problem: error.message });
   }

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import type { MemoryStore } from '@skein/agent';
 import type { VoleEvent, VoleHost, VoleId, VoleTask } from '@skein/dialects';
 import { type Mesh, systemClock, type TrustRecord, type TrustStore } from '@skein/mesh';
-import { type Identity, type PeerId, SkeinError, shortPeerId, type TaskOutcome } from '@skein/protocol';
+import { type Identity, type PeerId, SkeinError, shortPeerId, TASK_TEXT_CHARS_MAX, type TaskOutcome } from '@skein/protocol';
 import { type Authority, dialUrl } from '../../authority.ts';
 import type { NodeConfig } from '../../config/load-config.ts';
 import type { NodeTasks } from '../../node-tasks.ts';
@@ -11,9 +11,6 @@ import type { PeerChat } from '../peer-chat/peer-chat.ts';
 import type { ShareTools } from '../share-tools.ts';
 import { factOfEntry, hitsOf } from './vole-memory.ts';
 import type { VoleTurns } from './vole-turns.ts';
-
-/** What one task and its context may hold. */
-const TASK_CHARS_MAX = 100_000;
 
 export interface VoleHostParts {
   readonly name: string;
@@ -78,14 +75,19 @@ export function createVoleHost(parts: VoleHostParts): VoleHost {
 }
 
 /** The task of an OpenVole node as work of ours: its ids are any text, and the same one of the same node is the same work. */
-function workOf(peer: PeerId, { taskId, input, context = '', fromName = '' }: VoleTask) {
+function workOf(peer: PeerId, { taskId, input, context: said, fromName: asker }: VoleTask) {
+  const fromName = asker ?? '';
+  const text = (said ? `${said}\n\n${input}` : input).toWellFormed();
+  if (text.length > TASK_TEXT_CHARS_MAX) {
+    const message = `A task of ${text.length} characters, its context counted, is over the ${TASK_TEXT_CHARS_MAX} taken here`;
+    throw new SkeinError(message, { code: 'too-large' });
+  }
   const digest = hash('sha256', JSON.stringify([peer, taskId]));
   const hex = `${digest.slice(0, 12)}8${digest.slice(13, 16)}8${digest.slice(17, 32)}`;
   const id = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-');
-  const before = context.slice(0, Math.max(0, TASK_CHARS_MAX - input.length));
   return {
     id,
-    text: (before === '' ? input : `${before}\n\n${input}`).toWellFormed(),
+    text,
     session: `vole:${id}`,
     ...(fromName === '' ? {} : { source: `${fromName.slice(0, 180)} (VoleNet)`.toWellFormed() }),
   };
