@@ -8,7 +8,6 @@ const ALONE = [
   'packages/adapters/src/tools/plugins/limits.test.ts',
   'packages/adapters/src/tools/mcp/hostile.test.ts',
   'packages/cli/test/demo.test.ts',
-  'bench/src/bench.test.ts',
 ];
 
 export default defineConfig({
@@ -25,7 +24,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'together',
-          include: ['packages/*/{bin,src,test}/**/*.test.{ts,tsx}', 'scripts/*.test.ts'],
+          include: ['packages/*/{bin,src,test}/**/*.test.{ts,tsx}', 'scripts/*.test.ts', 'bench/src/*.test.ts'],
           exclude: ['**/node_modules/**', ...ALONE],
           // Most of them wait for processes and timers.
           maxWorkers: 3,

@@ -18,11 +18,14 @@ export function nearestNames(
 /** Edits between the two, where the part after the peer counts by itself: `disk` is near `mon/disk`. */
 function likeness(wanted: string, name: string): number {
   const plain = name.slice(name.indexOf('/') + 1);
-  return Math.min(edits(wanted, name), edits(wanted.slice(wanted.indexOf('/') + 1), plain) + (plain === name ? 0 : 1));
+  return Math.min(
+    editsBetween(wanted, name),
+    editsBetween(wanted.slice(wanted.indexOf('/') + 1), plain) + (plain === name ? 0 : 1),
+  );
 }
 
 /** The Levenshtein distance, where two letters in the wrong order are one mistake: `strat` for `start`. */
-function edits(wanted: string, name: string): number {
+export function editsBetween(wanted: string, name: string): number {
   const count = distance(wanted, name);
   return count === 2 && sorted(wanted) === sorted(name) ? 1 : count;
 }

@@ -1,3 +1,4 @@
+import { editsBetween } from '@skein/protocol';
 import { closest, distance } from 'fastest-levenshtein';
 import type { z } from 'zod';
 import { UNAVAILABLE_KEYS } from './net.ts';
@@ -66,11 +67,9 @@ export function nearest(word: string, known: readonly string[], kind: string): s
  * would talk people into more than they meant to give.
  */
 function nearestValue(word: string, known: readonly string[]): string {
-  const list = known.map((value) => `"${value}"`).join(', ');
   const best = closest(word, [...known]);
-  return distance(word.toLowerCase(), best.toLowerCase()) <= 1
-    ? `did you mean "${best}"? There are ${list}`
-    : `there are ${list}`;
+  if (editsBetween(word.toLowerCase(), best.toLowerCase()) <= 1) return `did you mean "${best}"?`;
+  return `there are ${known.map((value) => `"${value}"`).join(', ')}`;
 }
 
 function show(path: readonly PropertyKey[], value: unknown): string {
