@@ -81,10 +81,12 @@ export function faultsOfNode(node: OpenedNode, all: readonly Told[]): readonly s
   ];
 }
 
-function faultsOfTasks({ journal }: OpenedNode, all: readonly Told[]): readonly string[] {
+function faultsOfTasks({ journal, files }: OpenedNode, all: readonly Told[]): readonly string[] {
   const ranks = ['queued', 'running', 'done'];
   return allOf('task', all).flatMap(({ origin, id, state, steps }) => {
-    const task = journal.get({ origin, id });
+    // Its own are those of the key it has now.
+    const owner = files.formerIds.some((former) => former === origin) ? files.identity.id : origin;
+    const task = journal.get({ origin: owner, id });
     if (task === undefined) return [`task ${id} is lost`];
     if (ranks.indexOf(task.state) < ranks.indexOf(state)) return [`task ${id} was ${state} and is ${task.state}`];
     if (journal.steps(task).length < steps) return [`task ${id} has lost a step`];
