@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { temporaryFolder, toolContext, until } from '../../test/tool-fixture.ts';
-import { createMark, endLeftCommands } from './command-marks.ts';
+import { createMark, endLeftCommands, noteCommand } from './command-marks.ts';
 import { createShellExec } from './shell-exec.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../test/run-command.ts', import.meta.url));
@@ -85,9 +85,11 @@ describe.runIf(process.platform === 'linux')('what a former life of a node left 
     // The number of this process as it was given to another before: nobody living.
     const mark = (await createMark(folder.path)).replace(`.${process.pid}.`, `.${process.pid}.1`);
     const left = await marked(mark);
+    noteCommand(folder.path);
     expect(await endLeftCommands(folder.path)).toBe(1);
     await gone([left.pid]);
     expect(await endLeftCommands(folder.path)).toBe(0);
+    expect(await readdir(folder.path), 'there is nothing left to look for').toEqual([]);
   });
 
   test('does not include what runs for a node that lives, or was left by another', async () => {
@@ -98,14 +100,19 @@ describe.runIf(process.platform === 'linux')('what a former life of a node left 
     using ofAnother = await marked(dead(await createMark(other.path)));
     using nonsense = await marked('SKEIN_RUN=nonsense');
     using unmarked = await marked('ELSE=1');
+    noteCommand(folder.path);
     expect(await endLeftCommands(folder.path)).toBe(0);
     const kept = [ofThis, ofAnother, nonsense, unmarked].map(({ pid }) => isAlive(pid));
     expect(await Promise.all(kept)).toEqual([true, true, true, true]);
+    expect(await readdir(folder.path), 'it is looked for again').toHaveLength(1);
   });
 
   test('does not include a command of this process', async () => {
     await using folder = await temporaryFolder();
-    const running = createShellExec({ root: folder.path, shell: true }).run({ command: 'sleep 0.5; echo x' }, toolContext());
+    const running = createShellExec({ root: folder.path, owner: folder.path, shell: true }).run(
+      { command: 'sleep 0.5; echo x' },
+      toolContext(),
+    );
     expect(await endLeftCommands(folder.path)).toBe(0);
     expect(await running).toMatchObject({ exitCode: 0, stdout: 'x\n' });
   });

@@ -1,9 +1,12 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { statSync } from 'node:fs';
-import { stat } from 'node:fs/promises';
+import { closeSync, openSync, statSync } from 'node:fs';
+import { rm, stat } from 'node:fs/promises';
+import path from 'node:path';
 import { environmentOf, findProcess, type ProcessRow, ProcessTable } from './process-table.ts';
 
 const MARK_NAME = 'SKEIN_RUN';
+/** The file in a node's folder that says commands ran and nobody has looked since for what they left. */
+const NOTE_FILE = 'commands-ran';
 /** Looks for what a former life left: what is found may have started more meanwhile. */
 const LOOKS = 3;
 
@@ -26,30 +29,47 @@ export function markPrefix(mark: string): string {
   return mark.slice(0, mark.lastIndexOf('.') + 1);
 }
 
+/** Called before each command of the node whose folder that is: only then does its next life look for what was left. */
+export function noteCommand(folder: string): void {
+  try {
+    closeSync(openSync(path.join(folder, NOTE_FILE), 'a', 0o600));
+  } catch {
+    // A full disk is no reason to run nothing; the keeper still ends what runs.
+  }
+}
+
 /**
  * Ends, at once, the commands a former life of a node left behind: processes of this process's user that carry the mark of
- * the node whose folder that is, and whose starter is gone. Resolves to how many; on systems other than Linux none is found.
+ * the node whose folder that is, and whose starter is gone. Resolves to how many; none where no command was noted, and on
+ * systems other than Linux.
  */
 export async function endLeftCommands(folder: string): Promise<number> {
+  const note = path.join(folder, NOTE_FILE);
+  // Looking through all processes takes some 40 ms of a start.
+  if (statSync(note, { throwIfNoEntry: false }) === undefined) return 0;
   const owner = ownerOf(folder);
   const ended = new Set<number>();
   for (let looks = 0; looks < LOOKS; looks += 1) {
-    const left = await findLeft(owner);
-    if (left.length === 0) break;
+    const { left, kept } = await findMarked(owner);
+    if (left.length === 0) {
+      if (!kept) await rm(note, { force: true });
+      break;
+    }
     for (const row of left) if (await endOne(row)) ended.add(row.pid);
   }
   return ended.size;
 }
 
-async function findLeft(owner: string): Promise<readonly ProcessRow[]> {
+/** The processes that carry the mark of a node: those whose starter is gone, and whether there are others. */
+async function findMarked(owner: string): Promise<{ readonly left: readonly ProcessRow[]; readonly kept: boolean }> {
   const rows = (await new ProcessTable().list()) ?? [];
   const started = new Map(rows.map((row) => [row.pid, row.started]));
-  const isLeft = async ({ pid }: ProcessRow) => {
-    const mark = await markOf(pid);
-    return mark !== undefined && mark.owner === owner && started.get(mark.pid) !== mark.started;
+  const marks = await Promise.all(rows.map(({ pid }) => markOf(pid)));
+  const isKept = ({ pid, started: at }: Mark) => started.get(pid) === at;
+  return {
+    left: rows.filter((_, at) => marks[at]?.owner === owner && !isKept(marks[at])),
+    kept: marks.some((mark) => mark?.owner === owner && isKept(mark)),
   };
-  const verdicts = await Promise.all(rows.map(isLeft));
-  return rows.filter((_, at) => verdicts[at]);
 }
 
 async function markOf(pid: number): Promise<Mark | undefined> {

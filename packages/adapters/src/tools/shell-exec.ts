@@ -3,7 +3,7 @@ import { defineTool, type Tool } from '@skein/agent';
 import { SkeinError } from '@skein/protocol';
 import { z } from 'zod';
 import { CommandKeeper } from './command-keeper.ts';
-import { createMark } from './command-marks.ts';
+import { createMark, noteCommand } from './command-marks.ts';
 import { type CommandPolicy, createCommandPolicy } from './command-policy.ts';
 import { shellExecExamples } from './examples.ts';
 import { findProgram, SYSTEM_PATH } from './find-program.ts';
@@ -131,7 +131,7 @@ class CommandRunner {
         ...(await limit(file, args)),
         cwd,
         env: await this.#environment(),
-        mark: await createMark(this.#settings.owner ?? this.#settings.root),
+        mark: await this.#mark(),
         timeoutMs: Math.min(call.timeoutMs ?? timeoutMs, maxTimeoutMs),
         maxOutputBytes,
         signal: context.signal,
@@ -143,6 +143,12 @@ class CommandRunner {
     } finally {
       this.#running -= 1;
     }
+  }
+
+  #mark(): Promise<string> {
+    const { owner, root } = this.#settings;
+    if (owner !== undefined) noteCommand(owner);
+    return createMark(owner ?? root);
   }
 
   async #folder(path: string): Promise<string> {

@@ -13,7 +13,7 @@ export type NodeRequest =
   | { readonly id: number; readonly type: 'stats' }
   | ({ readonly id: number; readonly type: 'load' } & Load);
 
-/** Calls to make: so many at once, for so long. */
+/** Calls to make: so many at once, each caller at least one, for so long. */
 export interface Load {
   readonly tool: string;
   readonly inFlight: number;

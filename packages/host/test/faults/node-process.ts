@@ -76,7 +76,7 @@ async function load(request: Extract<NodeRequest, { type: 'load' }>) {
   let worstFailureMs = 0;
   let lastAnsweredAtMs = 0;
   const caller = async () => {
-    while (performance.now() - startedAtMs < durationMs) {
+    do {
       const sinceMs = performance.now();
       try {
         await callOnce(tool, text, timeoutMs);
@@ -90,7 +90,7 @@ async function load(request: Extract<NodeRequest, { type: 'load' }>) {
       }
       const restMs = everyMs - (performance.now() - sinceMs);
       if (restMs > 0) await pause(restMs);
-    }
+    } while (performance.now() - startedAtMs < durationMs);
   };
   await Promise.all(Array.from({ length: inFlight }, caller));
   latenciesMs.sort((a, b) => a - b);

@@ -14,7 +14,7 @@ export const LOOK_MS = 10_000;
 export const MISSES_MAX = 3;
 /** One that does not take part is asked again so seldom. */
 export const SILENT_LOOK_MS = 120_000;
-/** In `auto`, how long a node that started, or stood still, looks for a lower id before it leads. */
+/** In `auto`, how long a node that started, or stood still, looks for a lower id before it leads, unless it hears all before. */
 export const SETTLE_MS = 5_000;
 /** A node in which nothing ran for this long stood still. */
 export const STOOD_STILL_MS = 20_000;

@@ -9,6 +9,8 @@ export function settleAuto(turn: Turn): void {
   const heard = [...state.peers].flatMap(([id, peer]) =>
     members.has(id) && answers(peer) && peer.said.mode === 'auto' ? [{ id, said: peer.said }] : [],
   );
+  // When all that may lead here have told their view, there is no lower id left to wait for.
+  if (heard.length === members.size) state.settledAtMs = Math.min(state.settledAtMs, nowMs);
   const own = nowMs >= state.settledAtMs ? [self] : [];
   state.lowest = lowestOf([...own, ...heard.map(({ id }) => id)]);
   // Those it sees may see a lower one: nodes that only meet in the middle so still have one leader.

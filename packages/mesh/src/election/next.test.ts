@@ -426,6 +426,24 @@ test('auto: one that does not answer does not lead', () => {
   expect(seat.state).toMatchObject({ leader: b, term: 5 });
 });
 
+test('auto: a node leads as soon as all that may lead here have told their view, and no sooner', () => {
+  const seat = new Seat({ self: a, mode: 'auto', members: [b, c] }).up(b, c, low);
+  seat.says(b, { leader: null });
+  seat.says(low, { leader: null });
+  expect(seat.state).toMatchObject({ leader: null, role: 'follower' });
+  seat.says(c, { leader: null });
+  expect(seat.state).toMatchObject({ leader: a, role: 'leader' });
+});
+
+test('auto: a follower that has heard all leads the moment its leader is gone, however short it has run', () => {
+  const seat = new Seat({ self: b, mode: 'auto', members: [a, c] }).up(a, c);
+  seat.says(c, { leader: a, leads: true, term: 1 });
+  seat.says(a, { leader: a, term: 1 });
+  seat.do({ type: 'down', peer: a });
+  seat.says(c, { leader: null, term: 1 });
+  expect(seat.state).toMatchObject({ leader: b, role: 'leader' });
+});
+
 test('auto: a node that stood still asks anew before it leads again', () => {
   const seat = new Seat({ self: a, mode: 'auto', members: [b] }).up(b);
   seat.says(b, { leader: a, term: 1 });
