@@ -45,4 +45,4 @@ export { checkRequestText } from './turn/request-text.ts';
 export { Slots } from './turn/slots.ts';
 export { DeltaRelay } from './turn/tool-output.ts';
 export type { AskRequest } from './turn/turn.ts';
-export { Scope, untilAborted } from './turn/waiting.ts';
+export { Scope, tookTooLong, untilAborted } from './turn/waiting.ts';

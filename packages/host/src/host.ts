@@ -14,6 +14,7 @@ import { openPeerChat } from './features/peer-chat/open-peer-chat.ts';
 import type { PeerChat } from './features/peer-chat/peer-chat.ts';
 import { VoleFeature } from './features/volenet/vole-feature.ts';
 import { searchAll } from './features/volenet/vole-memory.ts';
+import { keepCallsYoung } from './keep-calls-young.ts';
 import { createLog } from './log.ts';
 import { openNodeAgent } from './node-agent.ts';
 import { NodeBackend } from './node-backend.ts';
@@ -54,8 +55,9 @@ export interface HostOptions {
   readonly log?: Logger;
 }
 
-/** A node from its configuration. Nothing happens before `start`. */
+/** A node from its configuration. Nothing happens before `start`, but that this process keeps calls young (`keepCallsYoung`). */
 export function createHost(options: HostOptions): Host {
+  keepCallsYoung();
   return new Host(options);
 }
 

@@ -180,11 +180,12 @@ export class NodeBackend implements GatewayBackend {
     { name, input }: { readonly name: string; readonly input: unknown },
     { signal, onDelta }: { readonly signal: AbortSignal; readonly onDelta?: (delta: string) => void },
   ): Promise<Json> {
-    const named = this.#parts.tools.find(name);
+    const { tool, name: what } = this.#parts.tools.find(name);
     const emit = async (delta: string) => onDelta?.(delta);
-    const timeoutMs = this.#parts.toolTimeoutMs();
-    using scope = new Scope({ parent: signal, timeoutMs, what: named.name, setting: 'agent.toolTimeoutMs' });
-    return await untilAborted(named.tool.run(input, { signal: scope.signal, emit }), scope.signal);
+    const limit = { timeoutMs: this.#parts.toolTimeoutMs(), what, setting: 'agent.toolTimeoutMs' };
+    if (tool.keepsLimit === true) return await tool.run(input, { signal, limit, emit });
+    using scope = new Scope({ parent: signal, ...limit });
+    return await untilAborted(tool.run(input, { signal: scope.signal, emit }), scope.signal);
   }
 
   events(options: { readonly signal: AbortSignal }): AsyncIterable<NodeEvent> {

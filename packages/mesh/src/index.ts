@@ -17,6 +17,7 @@ export { Peer } from './peer/peer.ts';
 export { TokenBucket } from './peer/token-bucket.ts';
 export * from './router.ts';
 export { StrangerBudget } from './stranger-budget.ts';
+export { systemBoot } from './system-boot.ts';
 export { createHttpTransport, type HttpTransportOptions } from './transport/http.ts';
 export { HttpAcceptor, type HttpAcceptorParts } from './transport/http-acceptor.ts';
 export * from './transport/memory.ts';

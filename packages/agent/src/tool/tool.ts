@@ -14,8 +14,19 @@ export interface ToolContext {
   readonly onBehalfOf?: readonly PeerId[];
   /** The turn that calls; undefined for a call by a peer or a program. */
   readonly turn?: TurnTaint;
+  /** For a tool that says `keepsLimit`; any other is ended by who calls it. */
+  readonly limit?: TimeLimit;
   /** Sends partial output ahead of the result; resolves when the receiver has room for more. */
   emit(delta: string): Promise<void>;
+}
+
+/** How long a call may take. */
+export interface TimeLimit {
+  readonly timeoutMs: number;
+  /** What runs, for the error of one that took too long. */
+  readonly what: string;
+  /** The configuration's key that says `timeoutMs`, for the same. */
+  readonly setting?: string;
 }
 
 /** What a turn has read from outside, for a tool that keeps or hands out text of either kind. */
@@ -33,6 +44,8 @@ export interface Tool {
   readonly peer?: { readonly name: string; readonly id: string };
   /** Whether the output comes from outside and so is data, never instruction: web pages, files, other peers. */
   readonly untrusted: boolean;
+  /** It ends by the signal and the limit of its context itself, so that nobody need watch over it. */
+  readonly keepsLimit?: true;
   /**
    * Checks the input against the tool's schema and runs it.
    * @throws SkeinError `invalid` for input the schema refuses, and whatever the tool raises.

@@ -1,4 +1,5 @@
 import { abortReason, SkeinError } from '@skein/protocol';
+import type { TimeLimit } from '../tool/tool.ts';
 
 /** The promise's outcome, or the signal's reason as soon as it fires; what the promise does later is not waited for. */
 export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
@@ -10,13 +11,15 @@ export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promi
   return outcome;
 }
 
-export interface ScopeParts {
+/** What is said of a call that took longer than it may. */
+export function tookTooLong({ what, timeoutMs, setting }: TimeLimit): SkeinError {
+  const by = setting === undefined ? '' : ` (${setting})`;
+  return new SkeinError(`${what} took longer than ${timeoutMs} ms${by}`, { code: 'deadline-exceeded' });
+}
+
+export interface ScopeParts extends Omit<TimeLimit, 'timeoutMs'> {
   readonly parent?: AbortSignal;
   readonly timeoutMs?: number;
-  /** What runs under it, for the error of one that took too long. */
-  readonly what: string;
-  /** The configuration's key that says `timeoutMs`, for the same. */
-  readonly setting?: string;
 }
 
 /** A signal of one's own that ends with its parent, after a time, or by hand. Dispose it to let go of the parent. */
@@ -27,19 +30,15 @@ export class Scope {
   readonly #onParentAbort: () => void;
 
   constructor(parts: ScopeParts) {
-    const { parent, timeoutMs, what, setting } = parts;
+    const { parent, timeoutMs } = parts;
     this.#parent = parent;
     this.#onParentAbort = () => {
       if (parent !== undefined) this.abort(abortReason(parent));
     };
     if (parent?.aborted === true) this.#onParentAbort();
     parent?.addEventListener('abort', this.#onParentAbort, { once: true });
-    if (timeoutMs !== undefined) {
-      const by = setting === undefined ? '' : ` (${setting})`;
-      const message = `${what} took longer than ${timeoutMs} ms${by}`;
-      const late = () => this.abort(new SkeinError(message, { code: 'deadline-exceeded' }));
-      this.#timer = setTimeout(late, timeoutMs);
-    }
+    if (timeoutMs === undefined) return;
+    this.#timer = setTimeout(() => this.abort(tookTooLong({ ...parts, timeoutMs })), timeoutMs);
   }
 
   get signal(): AbortSignal {

@@ -1,4 +1,4 @@
-import { closeSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
 import { readOwnFile, writeFileAtomic } from '@skein/mesh';
 import type { PeerId } from '@skein/protocol';
 
@@ -6,16 +6,6 @@ const FILE_BYTES_MAX = 4 * 1024 * 1024;
 const HEAD = 'skein-vole-marks';
 const STAMP_DIGITS = 16;
 const ROW = /^([a-z2-7]{52}) +(\d{1,16})$/;
-
-/** What the system calls its present run, on Linux; undefined where it has no such name. */
-export function systemBoot(): string | undefined {
-  try {
-    const id = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-    return /^[0-9a-f-]{36}$/.test(id) ? id : undefined;
-  } catch {
-    return undefined; // There is none, so nothing is known to have outlived what.
-  }
-}
 
 export interface ReplayMarksParts {
   readonly file: string;

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { systemBoot } from '@skein/mesh';
 import { type PeerId, SkeinError } from '@skein/protocol';
 import { readAnnouncementAnswer } from './announcement-answer.ts';
 import { Announcer } from './announcer.ts';
@@ -16,7 +17,6 @@ import { KnownPeers } from './known-peers.ts';
 import { searchPeers, type VoleSearchResult } from './memory-search.ts';
 import type { VoleMemoryEntry, VoleMemoryQuery, VoleSessionEntry } from './payloads.ts';
 import { ReplayGuard } from './replay.ts';
-import { systemBoot } from './replay-marks.ts';
 import { VoleSigner } from './signature.ts';
 import { formatVoleLine, type VoleId } from './vole-id.ts';
 import { VOLE_NET_OPTIONS, type VoleNetOptions } from './vole-net-options.ts';

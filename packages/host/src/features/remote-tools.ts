@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Tool, ToolSet } from '@skein/agent';
+import { type Tool, type ToolSet, tookTooLong } from '@skein/agent';
 import type { Clock, Peer, Router } from '@skein/mesh';
 import { type Json, type PeerId, SkeinError, type ToolDescriptor, toolsCall, toolsChanged, toolsList } from '@skein/protocol';
 import type { HostEvent } from '../events.ts';
@@ -9,7 +9,7 @@ import type { KnownTools } from './known-tools.ts';
 const LIST_PAUSE_MS = 200;
 /** How long a peer may take to list its tools. */
 const LIST_TIMEOUT_MS = 10_000;
-/** How long a tool may run when its caller's signal says nothing shorter. */
+/** How long a tool may run when its caller says nothing else. */
 const CALL_TIMEOUT_MS = 600_000;
 
 export interface RemoteToolsParts {
@@ -115,7 +115,9 @@ function remoteTool(peer: Peer, descriptor: ToolDescriptor): Tool {
     descriptor,
     peer: { name: peer.name, id: peer.id },
     untrusted: true,
+    keepsLimit: true,
     async run(input, context): Promise<Json> {
+      const { limit } = context;
       if (!isRecord(input)) throw new SkeinError(`${descriptor.name} takes an object`, { code: 'invalid' });
       const { output } = await peer.call(
         toolsCall,
@@ -125,7 +127,12 @@ function remoteTool(peer: Peer, descriptor: ToolDescriptor): Tool {
           ...(context.key === undefined ? {} : { key: context.key }),
           ...(context.onBehalfOf === undefined ? {} : { onBehalfOf: context.onBehalfOf }),
         },
-        { signal: context.signal, timeoutMs: CALL_TIMEOUT_MS, onPart: ({ delta }) => context.emit(delta) },
+        {
+          signal: context.signal,
+          timeoutMs: limit?.timeoutMs ?? CALL_TIMEOUT_MS,
+          ...(limit === undefined ? {} : { late: () => tookTooLong(limit) }),
+          onPart: ({ delta }) => context.emit(delta),
+        },
       );
       // Proven: it came out of JSON.parse.
       return (output ?? null) as Json;

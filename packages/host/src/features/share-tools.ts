@@ -1,4 +1,4 @@
-import { DeltaRelay, Scope, type Tool, type ToolSet, untilAborted } from '@skein/agent';
+import { DeltaRelay, Scope, type Tool, type ToolContext, type ToolSet, untilAborted } from '@skein/agent';
 import type { Mesh, Router } from '@skein/mesh';
 import { type Json, type PeerId, SkeinError, type ToolDescriptor, toolsCall, toolsChanged, toolsList } from '@skein/protocol';
 import type { HostEvent } from '../events.ts';
@@ -77,36 +77,29 @@ export class ShareTools {
    * @throws SkeinError `not-found`, `denied`, `deadline-exceeded`, and what the tool raises.
    */
   async call(call: ToolsCall, context: CallerContext): Promise<Json> {
-    const timeoutMs = this.#parts.toolTimeoutMs();
-    using scope = new Scope({ parent: context.signal, timeoutMs, what: call.tool, setting: SETTING });
+    using scope = new Scope({
+      parent: context.signal,
+      timeoutMs: this.#parts.toolTimeoutMs(),
+      what: call.tool,
+      setting: SETTING,
+    });
     const { peer } = context;
     const bounded = { peer, signal: scope.signal, emit: (part: { readonly delta: string }) => context.emit(part) };
     return await untilAborted(this.#call(call, bounded), scope.signal);
   }
 
-  async #call({ tool: name, input, key, onBehalfOf }: ToolsCall, context: CallerContext): Promise<Json> {
+  async #call(call: ToolsCall, context: CallerContext): Promise<Json> {
+    const { tool: name, input, onBehalfOf } = call;
     const { monotonicMs } = this.#parts;
     const tool = this.#find(context.peer.id, name);
     this.#assertAllowed(onBehalfOf, name);
     const startedAtMs = monotonicMs();
-    let relay: DeltaRelay | undefined;
+    const served = new ServedCall(call, context);
     let ok = false;
     this.#count(1);
     try {
-      const output = await tool.run(input, {
-        // Made when first asked for: most tools never do.
-        get signal() {
-          return context.signal;
-        },
-        caller: context.peer.id,
-        ...(key === undefined ? {} : { key }),
-        ...(onBehalfOf === undefined ? {} : { onBehalfOf }),
-        emit(delta) {
-          relay ??= new DeltaRelay({ send: (piece) => context.emit({ delta: piece }), maxChars: PARTIAL_OUTPUT_CHARS_MAX });
-          return relay.emit(delta);
-        },
-      });
-      await relay?.close();
+      const output = await tool.run(input, served);
+      await served.close();
       ok = true;
       return output ?? null;
     } finally {
@@ -182,5 +175,43 @@ export class ShareTools {
     for (const { tool, peer } of this.#parts.tools.all()) {
       if (peer === null && !this.#parts.keptBack.has(tool.descriptor.name)) this.#local.set(tool.descriptor.name, tool);
     }
+  }
+}
+
+/** What a tool of ours is given that runs for a peer. */
+class ServedCall implements ToolContext {
+  readonly caller: PeerId;
+  readonly key?: string;
+  readonly onBehalfOf?: readonly PeerId[];
+  readonly #context: CallerContext;
+  #relay: DeltaRelay | undefined;
+
+  constructor({ key, onBehalfOf }: ToolsCall, context: CallerContext) {
+    this.caller = context.peer.id;
+    if (key !== undefined) this.key = key;
+    if (onBehalfOf !== undefined) this.onBehalfOf = onBehalfOf;
+    this.#context = context;
+  }
+
+  /**
+   * Made when first asked for: most tools never do. It belongs to the class, since V8 gives each object with a getter of its
+   * own a hidden class of its own too, which keeps the call alive until a major collection.
+   */
+  get signal(): AbortSignal {
+    return this.#context.signal;
+  }
+
+  /** A tool may take it out of this object. */
+  readonly emit = (delta: string): Promise<void> => {
+    this.#relay ??= new DeltaRelay({
+      send: (piece) => this.#context.emit({ delta: piece }),
+      maxChars: PARTIAL_OUTPUT_CHARS_MAX,
+    });
+    return this.#relay.emit(delta);
+  };
+
+  /** Resolves when all that was emitted has left. */
+  async close(): Promise<void> {
+    await this.#relay?.close();
   }
 }

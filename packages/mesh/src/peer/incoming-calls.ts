@@ -13,6 +13,7 @@ import {
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
 import type { CallContext, CallLimit, Router } from '../router.ts';
+import { CallTable } from './call-table.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Link } from './link.ts';
 import { TokenBucket } from './token-bucket.ts';
@@ -46,7 +47,7 @@ export interface IncomingParts {
 /** The requests of one peer that this node is working on. Door 2: what passes here is parsed. */
 export class IncomingCalls {
   readonly #parts: IncomingParts;
-  readonly #active = new Map<number, ActiveCall>();
+  readonly #active = new CallTable<ActiveCall>();
   readonly #deadlines: Deadlines;
   readonly #bucket: TokenBucket;
   /** Handlers that have not settled yet, those of ended calls included. */
@@ -86,7 +87,7 @@ export class IncomingCalls {
       const deadlineAtMs = clock.monotonicMs() + Math.min(givenMs, limitMs);
       const cutBy = limitMs < givenMs ? limit : undefined;
       const call = new ActiveCall({ id, header, method, peer: this.#parts.peer, link, deadlineAtMs, cutBy });
-      this.#active.set(id, call);
+      this.#active.add(call);
       this.#deadlines.add(deadlineAtMs);
       const result = handle(params.data, call);
       if (!(result instanceof Promise)) this.#succeed(call, result);
@@ -120,7 +121,8 @@ export class IncomingCalls {
   /** Stops all work for this peer: it has left. */
   close(reason: string): void {
     this.#deadlines.close();
-    for (const call of this.#active.keys()) this.#end(call, new SkeinError(`The caller left: ${reason}`, { code: 'canceled' }));
+    for (const { id } of this.#active.entries())
+      this.#end(id, new SkeinError(`The caller left: ${reason}`, { code: 'canceled' }));
   }
 
   #overLimit(header: MessageHeader): SkeinError | undefined {
@@ -130,7 +132,7 @@ export class IncomingCalls {
     if (limits.isShortOfMemory?.() === true) return busy('This node is short of memory', 1_000);
     if (this.#running >= limits.maxConcurrentCalls)
       return busy(`${this.#running} of this peer’s calls are being worked on`, 100);
-    if (header.type === MESSAGE_TYPE.publish || !this.#active.has(header.call)) return undefined;
+    if (header.type === MESSAGE_TYPE.publish || this.#active.get(header.call) === undefined) return undefined;
     return new SkeinError(`Call ${header.call} is under way already`, { code: 'conflict' });
   }
 
@@ -174,11 +176,11 @@ export class IncomingCalls {
 
   #sweep(nowMs: number): number {
     let nextAtMs = Number.POSITIVE_INFINITY;
-    for (const [id, call] of this.#active) {
+    for (const call of this.#active.entries()) {
       if (call.deadlineAtMs > nowMs) nextAtMs = Math.min(nextAtMs, call.deadlineAtMs);
       else {
         const error = new SkeinError(`${call.method.name} took longer than ${timeGiven(call)}`, { code: 'deadline-exceeded' });
-        this.#end(id, error);
+        this.#end(call.id, error);
         this.#refuse(call.header, error);
       }
     }

@@ -14,6 +14,7 @@ import {
 } from '@skein/protocol';
 import { z } from 'zod';
 import type { Clock } from '../clock.ts';
+import { CallTable } from './call-table.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Link } from './link.ts';
 
@@ -27,6 +28,8 @@ export interface CallOptions<Part = unknown> {
   readonly signal?: AbortSignal;
   /** How long the answer may take, here and there; 60 s when not given. */
   readonly timeoutMs?: number;
+  /** The error of a call that took longer; by default one that names the peer and the method. */
+  readonly late?: () => SkeinError;
   readonly priority?: Exclude<Priority, 'control'>;
   /** Takes each part of a streamed answer in order; the sender waits while too many are not taken yet. */
   readonly onPart?: (part: Part) => void | Promise<void>;
@@ -35,7 +38,7 @@ export interface CallOptions<Part = unknown> {
 }
 
 interface PendingParts {
-  readonly call: number;
+  readonly id: number;
   readonly method: Method;
   readonly options: CallOptions;
   readonly deadlineAtMs: number;
@@ -47,6 +50,7 @@ interface PendingParts {
 
 /** A call that waits for its answer. It listens to its caller's signal itself: a closure less for every call. */
 class Pending {
+  readonly id: number;
   readonly parts: PendingParts;
   /** Settles when every streamed part so far was taken; the result waits for it. */
   taken: Promise<void> | undefined;
@@ -56,13 +60,14 @@ class Pending {
   untakenBytes = 0;
 
   constructor(parts: PendingParts) {
+    this.id = parts.id;
     this.parts = parts;
     parts.options.signal?.addEventListener('abort', this, ONCE);
   }
 
   handleEvent(): void {
-    const { call, options, stop } = this.parts;
-    if (options.signal !== undefined) stop(call, abortReason(options.signal));
+    const { id, options, stop } = this.parts;
+    if (options.signal !== undefined) stop(id, abortReason(options.signal));
   }
 
   /** To be called once, when the call has left the table. */
@@ -84,7 +89,7 @@ export class OutgoingCalls {
   readonly #link: Link;
   readonly #clock: Clock;
   readonly #peerName: () => string;
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new CallTable<Pending>();
   readonly #deadlines: Deadlines;
   readonly #stopCall = (call: number, error: SkeinError) => this.#stop(call, error);
   #lastCall = 0;
@@ -127,7 +132,7 @@ export class OutgoingCalls {
       });
       const deadlineAtMs = this.#clock.monotonicMs() + timeoutMs;
       const parts = {
-        call,
+        id: call,
         // Proven: settled only with what method.result and method.part parsed.
         method: method as unknown as Method,
         options: options as CallOptions,
@@ -136,7 +141,7 @@ export class OutgoingCalls {
         reject,
         stop: this.#stopCall,
       };
-      this.#pending.set(call, new Pending(parts));
+      this.#pending.add(new Pending(parts));
       this.#deadlines.add(deadlineAtMs);
     });
   }
@@ -174,7 +179,7 @@ export class OutgoingCalls {
   close(reason: string): void {
     this.#deadlines.close();
     const error = new SkeinError(`${this.#peerName()} left: ${reason}`, { code: 'unavailable' });
-    for (const call of this.#pending.keys()) this.#settle(call, error);
+    for (const { id } of this.#pending.entries()) this.#settle(id, error);
   }
 
   #receiveResult(call: number, pending: Pending, result: unknown): void {
@@ -214,7 +219,7 @@ export class OutgoingCalls {
 
   #giveCredit(header: MessageHeader, pending: Pending, bytes: number): void {
     pending.takenBytes += bytes;
-    if (pending.takenBytes < CREDIT_BYTES / 2 || !this.#pending.has(header.call) || !this.#link.isOpen) return;
+    if (pending.takenBytes < CREDIT_BYTES / 2 || this.#pending.get(header.call) === undefined || !this.#link.isOpen) return;
     const body = String(pending.takenBytes);
     pending.takenBytes = 0;
     this.#link.send({
@@ -252,18 +257,16 @@ export class OutgoingCalls {
 
   #sweep(nowMs: number): number {
     let nextAtMs = Number.POSITIVE_INFINITY;
-    for (const [call, pending] of this.#pending) {
-      const { deadlineAtMs, method } = pending.parts;
+    for (const { id, parts } of this.#pending.entries()) {
+      const { deadlineAtMs, method, options } = parts;
       if (deadlineAtMs > nowMs) nextAtMs = Math.min(nextAtMs, deadlineAtMs);
-      else {
-        const { name } = method;
-        this.#stop(
-          call,
-          new SkeinError(`${this.#peerName()} did not answer ${name} in the time given`, { code: 'deadline-exceeded' }),
-        );
-      }
+      else this.#stop(id, options.late?.() ?? this.#lateError(method));
     }
     return nextAtMs;
+  }
+
+  #lateError({ name }: Method): SkeinError {
+    return new SkeinError(`${this.#peerName()} did not answer ${name} in the time given`, { code: 'deadline-exceeded' });
   }
 }
 

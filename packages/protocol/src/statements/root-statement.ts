@@ -1,23 +1,12 @@
-import { SkeinError } from '../errors.ts';
 import type { PeerId } from '../ids.ts';
-import { type Identity, type PublicIdentity, publicIdentity, SIGNATURE_BYTES } from '../keys.ts';
-import {
-  formatNumber,
-  formatStatement,
-  KEY_BYTES_RAW,
-  parseStatement,
-  readNumber,
-  signStatement,
-  verifyStatement,
-} from './statement.ts';
+import type { Identity, PublicIdentity } from '../keys.ts';
+import { KEY_PAIR_CHARS, readKeyPair, signKeyPair, verifyKeyPair } from './key-pair.ts';
 
 const NODE_DOMAIN = 'skein root 1 node';
 const ROOT_DOMAIN = 'skein root 1 root';
-const BODY_BYTES = KEY_BYTES_RAW + KEY_BYTES_RAW + 8;
-const BYTES = BODY_BYTES + 2 * SIGNATURE_BYTES;
 
 /** Characters of a root statement as text. */
-export const ROOT_CHARS = Math.ceil(BYTES / 3) * 4;
+export const ROOT_CHARS = KEY_PAIR_CHARS;
 /** Root statements a node presents: of the oldest key in what it shows, and of its own. */
 export const ROOTS_SHOWN_MAX = 2;
 
@@ -31,26 +20,25 @@ export interface RootStatement {
 
 /** The key takes the root, and the root takes the key. @throws SkeinError `invalid` for one key twice. */
 export function signRootStatement(node: Identity, root: Identity, atMs: number): string {
-  if (node.id === root.id) throw sameKey();
-  const body = Buffer.concat([node.bytes, root.bytes, formatNumber(atMs)]);
-  return formatStatement(body, signStatement(node, NODE_DOMAIN, body), signStatement(root, ROOT_DOMAIN, body));
+  return signKeyPair({ first: node, second: root, atMs }, [
+    { key: node, domain: NODE_DOMAIN },
+    { key: root, domain: ROOT_DOMAIN },
+  ]);
 }
 
 /** What a root statement says, unproven: for those who look first whether it concerns them. @throws SkeinError `invalid`. */
 export function readRootStatement(text: string): RootStatement {
-  const { body, key } = parseStatement(text, { minBytes: BYTES, maxBytes: BYTES });
-  const root = publicIdentity(body.subarray(KEY_BYTES_RAW, 2 * KEY_BYTES_RAW));
-  if (key.id === root.id) throw sameKey();
-  return { node: key, root, atMs: readNumber(body, 2 * KEY_BYTES_RAW) };
+  const { first, second, atMs } = readKeyPair(text);
+  return { node: first, root: second, atMs };
 }
 
 /** What a root statement says, both signatures checked. @throws SkeinError `invalid`, `unauthenticated`. */
 export function openRootStatement(text: string): RootStatement {
   const statement = readRootStatement(text);
-  const { body: signed, signature: rootSignature } = parseStatement(text, { minBytes: BYTES, maxBytes: BYTES });
-  const body = signed.subarray(0, BODY_BYTES);
-  verifyStatement(statement.node, { domain: NODE_DOMAIN, body, signature: signed.subarray(BODY_BYTES) });
-  verifyStatement(statement.root, { domain: ROOT_DOMAIN, body, signature: rootSignature });
+  verifyKeyPair(text, [
+    { key: statement.node, domain: NODE_DOMAIN },
+    { key: statement.root, domain: ROOT_DOMAIN },
+  ]);
   return statement;
 }
 
@@ -61,8 +49,4 @@ export function openRootStatement(text: string): RootStatement {
 export function rootOf(id: PeerId, roots: readonly string[]): PublicIdentity | undefined {
   const text = roots.find((one) => readRootStatement(one).node.id === id);
   return text === undefined ? undefined : openRootStatement(text).root;
-}
-
-function sameKey(): SkeinError {
-  return new SkeinError('The root of a key is another one', { code: 'invalid' });
 }

@@ -1,25 +1,14 @@
-import { SkeinError } from '../errors.ts';
 import type { PeerId } from '../ids.ts';
-import { type Identity, type PublicIdentity, publicIdentity, SIGNATURE_BYTES } from '../keys.ts';
+import type { Identity, PublicIdentity } from '../keys.ts';
+import { KEY_PAIR_CHARS, readKeyPair, signKeyPair, verifyKeyPair } from './key-pair.ts';
 import { rootOf } from './root-statement.ts';
-import {
-  formatNumber,
-  formatStatement,
-  KEY_BYTES_RAW,
-  parseStatement,
-  readNumber,
-  signStatement,
-  verifyStatement,
-} from './statement.ts';
 
 const FROM_DOMAIN = 'skein rotation 1 from';
 const ROOT_DOMAIN = 'skein rotation 1 root';
 const TO_DOMAIN = 'skein rotation 1 to';
-const BODY_BYTES = KEY_BYTES_RAW + KEY_BYTES_RAW + 8;
-const BYTES = BODY_BYTES + 2 * SIGNATURE_BYTES;
 
 /** Characters of a rotation as text. */
-export const ROTATION_CHARS = Math.ceil(BYTES / 3) * 4;
+export const ROTATION_CHARS = KEY_PAIR_CHARS;
 /** Rotations a node presents: those that led to its key last. */
 export const ROTATIONS_SHOWN_MAX = 4;
 
@@ -33,9 +22,10 @@ export interface Rotation {
 
 /** The old key vouches for the new one, and the new one takes its place. @throws SkeinError `invalid` for one key twice. */
 export function signRotation(from: Identity, to: Identity, atMs: number): string {
-  if (from.id === to.id) throw sameKey();
-  const body = Buffer.concat([from.bytes, to.bytes, formatNumber(atMs)]);
-  return formatStatement(body, signStatement(from, FROM_DOMAIN, body), signStatement(to, TO_DOMAIN, body));
+  return signKeyPair({ first: from, second: to, atMs }, [
+    { key: from, domain: FROM_DOMAIN },
+    { key: to, domain: TO_DOMAIN },
+  ]);
 }
 
 /**
@@ -49,17 +39,16 @@ export function signRootRotation(parts: {
   readonly atMs: number;
 }): string {
   const { root, from, to, atMs } = parts;
-  if (from.id === to.id) throw sameKey();
-  const body = Buffer.concat([from.bytes, to.bytes, formatNumber(atMs)]);
-  return formatStatement(body, signStatement(root, ROOT_DOMAIN, body), signStatement(to, TO_DOMAIN, body));
+  return signKeyPair({ first: from, second: to, atMs }, [
+    { key: root, domain: ROOT_DOMAIN },
+    { key: to, domain: TO_DOMAIN },
+  ]);
 }
 
 /** What a rotation says, unproven: for those who look first whether it concerns them. @throws SkeinError `invalid`. */
 export function readRotation(text: string): Rotation {
-  const { body, key } = parseStatement(text, { minBytes: BYTES, maxBytes: BYTES });
-  const to = publicIdentity(body.subarray(KEY_BYTES_RAW, 2 * KEY_BYTES_RAW));
-  if (key.id === to.id) throw sameKey();
-  return { from: key, to, atMs: readNumber(body, 2 * KEY_BYTES_RAW) };
+  const { first, second, atMs } = readKeyPair(text);
+  return { from: first, to: second, atMs };
 }
 
 /**
@@ -68,12 +57,10 @@ export function readRotation(text: string): Rotation {
  */
 export function openRotation(text: string, root?: PublicIdentity): Rotation {
   const rotation = readRotation(text);
-  const { body: signed, signature: toSignature } = parseStatement(text, { minBytes: BYTES, maxBytes: BYTES });
-  const body = signed.subarray(0, BODY_BYTES);
-  const signature = signed.subarray(BODY_BYTES);
-  if (root === undefined) verifyStatement(rotation.from, { domain: FROM_DOMAIN, body, signature });
-  else verifyStatement(root, { domain: ROOT_DOMAIN, body, signature });
-  verifyStatement(rotation.to, { domain: TO_DOMAIN, body, signature: toSignature });
+  verifyKeyPair(text, [
+    root === undefined ? { key: rotation.from, domain: FROM_DOMAIN } : { key: root, domain: ROOT_DOMAIN },
+    { key: rotation.to, domain: TO_DOMAIN },
+  ]);
   return rotation;
 }
 
@@ -102,8 +89,4 @@ export function leadsTo(
     at = openRotation(text, root).to.id;
   }
   return at === to;
-}
-
-function sameKey(): SkeinError {
-  return new SkeinError('A rotation leads from a key to another one', { code: 'invalid' });
 }

@@ -1,0 +1,37 @@
+import { expect, test } from 'vitest';
+import { CallTable } from './call-table.ts';
+
+/** The same numbers each run. */
+function sequence(seed: number): (below: number) => number {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state % below;
+  };
+}
+
+test.each([
+  ['that grow', (at: number) => at],
+  ['that all fall into one slot', (at: number) => at * 65_536],
+  ['below zero', (at: number) => -at],
+  ['above 2^32', (at: number) => 2 ** 40 + at * 3],
+])('holds what a Map would, for numbers %s', (_name, idOf) => {
+  const random = sequence(7);
+  const table = new CallTable<{ readonly id: number; readonly step: number }>();
+  const map = new Map<number, { readonly id: number; readonly step: number }>();
+  for (let step = 0; step < 20_000; step += 1) {
+    const id = idOf(random(step % 5_000 < 2_500 ? 40 : 400));
+    if (random(2) === 0) {
+      const entry = { id, step };
+      table.add(entry);
+      map.set(id, entry);
+    } else {
+      expect(table.delete(id)).toBe(map.delete(id));
+    }
+    const looked = idOf(random(400));
+    expect(table.get(looked)).toBe(map.get(looked));
+    expect(table.size).toBe(map.size);
+  }
+  const byId = (a: { readonly id: number }, b: { readonly id: number }) => a.id - b.id;
+  expect(table.entries().sort(byId)).toEqual([...map.values()].sort(byId));
+});
