@@ -2,7 +2,7 @@ import { clockShimMissing, startLlmServer } from '@skein/testing';
 import { describe, expect, test } from 'vitest';
 import type { ConfigInput } from '../src/config/schema.ts';
 import { ClockedNodes } from './faults/clocks.ts';
-import { type SkeinNode, until } from './faults/skein-node.ts';
+import { type SkeinNode, until, untilLed } from './faults/skein-node.ts';
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -63,18 +63,6 @@ async function runsOf({ client }: SkeinNode): Promise<{ readonly run: number; re
 }
 
 type Scheduled = Awaited<ReturnType<typeof startScheduled>>;
-
-/** The node that leads, as it says itself and all of these say. */
-async function untilLed(nodes: readonly SkeinNode[]): Promise<SkeinNode> {
-  let leader: SkeinNode | undefined;
-  await until('one leads', async () => {
-    const views = await Promise.all(nodes.map(async (node) => (await node.client.net()).leader));
-    leader = nodes.find((_, place) => views[place]?.isMe === true);
-    return views.every((view) => view?.leader?.id === leader?.id && leader !== undefined);
-  });
-  if (leader === undefined) throw new Error('one leads');
-  return leader;
-}
 
 /** Resolves a while later. */
 async function quiet(): Promise<void> {

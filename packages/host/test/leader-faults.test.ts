@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { ChaosProxy, type LlmTurn, startLlmServer } from '@skein/testing';
 import { describe, expect, test } from 'vitest';
-import { type SkeinNode, SkeinNodes, until } from './faults/skein-node.ts';
+import { type SkeinNode, SkeinNodes, until, untilLed } from './faults/skein-node.ts';
 
 const MINUTE_MS = 60_000;
 /** From the start of the first process to the time that the schedule is due. */
@@ -52,18 +52,6 @@ async function startVoters() {
 }
 
 type Voters = Awaited<ReturnType<typeof startVoters>>;
-
-/** The node that leads, as it says itself and all of these say. */
-async function untilLed(nodes: readonly SkeinNode[]): Promise<SkeinNode> {
-  let leader: SkeinNode | undefined;
-  await until('one leads', async () => {
-    const views = await Promise.all(nodes.map(async (node) => (await node.client.net()).leader));
-    leader = nodes.find((_, place) => views[place]?.isMe === true);
-    return views.every((view) => view?.leader?.id === leader?.id && leader !== undefined);
-  });
-  if (leader === undefined) throw new Error('one leads');
-  return leader;
-}
 
 /** What separates the leader from the others, and what brings it back. */
 const FAULTS: Readonly<Record<string, (voters: Voters, leader: SkeinNode) => () => void>> = {

@@ -40,6 +40,8 @@ export interface LeadersOptions {
   /** How many are voters, the lowest ids first; all when not given. */
   readonly voters?: number;
   readonly schedules?: readonly Schedule[];
+  /** All of them know one more, with the highest id, that is never there. */
+  readonly oneAway?: boolean;
 }
 
 export interface LeaderNode {
@@ -63,8 +65,10 @@ export class Leaders implements AsyncDisposable {
 
   static async open(options: LeadersOptions): Promise<Leaders> {
     const leaders = new Leaders();
-    const identities = Array.from({ length: options.nodes }, () => createIdentity()).sort((a, b) => (a.id < b.id ? -1 : 1));
-    for (const [place, identity] of identities.entries()) leaders.#add(`node-${place}`, identity, identities, options);
+    const count = options.nodes + (options.oneAway === true ? 1 : 0);
+    const identities = Array.from({ length: count }, () => createIdentity()).sort((a, b) => (a.id < b.id ? -1 : 1));
+    for (const [place, identity] of identities.slice(0, options.nodes).entries())
+      leaders.#add(`node-${place}`, identity, identities, options);
     for (const node of leaders.nodes) {
       node.leadership.start();
       await node.schedules.start();

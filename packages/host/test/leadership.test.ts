@@ -30,7 +30,7 @@ test.for(['auto', 'quorum'] as const)(
 );
 
 test('auto: nobody is said to lead in the first seconds, when each only waits for the others', async () => {
-  await using net = await Leaders.open({ nodes: 3, mode: 'auto' });
+  await using net = await Leaders.open({ nodes: 3, mode: 'auto', oneAway: true });
   for (let second = 0; second < 5; second += 1) {
     for (const { leadership } of net.nodes) {
       expect(leadership.status()).toMatchObject({ leader: null, isMe: false });
@@ -39,6 +39,12 @@ test('auto: nobody is said to lead in the first seconds, when each only waits fo
     await net.clock.advance(990);
   }
   await net.clock.advance(1_000);
+  const said = net.nodes.map(({ leadership }) => leadership.status());
+  expect(said.map(({ leader, term }) => [leader?.id, term])).toEqual(Array(3).fill([net.node(0).id, 1]));
+});
+
+test('auto: one leads at once where all who may lead have met', async () => {
+  await using net = await Leaders.open({ nodes: 3, mode: 'auto' });
   const said = net.nodes.map(({ leadership }) => leadership.status());
   expect(said.map(({ leader, term }) => [leader?.id, term])).toEqual(Array(3).fill([net.node(0).id, 1]));
 });

@@ -52,7 +52,8 @@ export async function endLeftCommands(folder: string): Promise<number> {
   for (let looks = 0; looks < LOOKS; looks += 1) {
     const { left, kept } = await findMarked(owner);
     if (left.length === 0) {
-      if (!kept) await rm(note, { force: true });
+      // What cannot be taken away is looked for again at the next start.
+      if (!kept) await rm(note, { force: true }).catch(() => undefined);
       break;
     }
     for (const row of left) if (await endOne(row)) ended.add(row.pid);

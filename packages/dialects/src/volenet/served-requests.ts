@@ -13,6 +13,8 @@ const SCHEMA_CHARS_MAX = 1_500;
 /** How long what runs for a peer outlives its last connection: it may be back at once, and still waits. */
 const GRACE_MS = 10_000;
 
+type Answer = 'tool:result' | 'task:result' | 'memory:results';
+
 export interface ServedRequestsParts {
   readonly host: VoleHost;
   readonly link: PeerLink;
@@ -43,7 +45,9 @@ export class ServedRequests {
     const isSame = text === this.#listed.text;
     if (isSame && (unasked || nowMs - this.#listed.atMs < LIST_PAUSE_MS)) return;
     this.#listed = { text, atMs: nowMs };
-    this.#answer('tool:list:response', entries);
+    this.#send('tool:list:response', entries, () => {
+      this.#listed = NOT_LISTED;
+    });
   }
 
   /** Runs a tool and answers with its result; every refusal is an answer too. */
@@ -54,7 +58,7 @@ export class ServedRequests {
       this.#assertMay('tools', toolName);
       const output = await host.callTool(link.id, toolName, withoutCaller(params), { signal });
       // An undefined output would end the process of the node that gets it.
-      this.#answer('tool:result', { callId, output: plain(output), success: true });
+      this.#answer('tool:result', { callId, output: plain(output), success: true }, fail);
     });
   }
 
@@ -66,7 +70,7 @@ export class ServedRequests {
     this.#running.run({ kind: 'task', id: taskId, what: 'The task', fail }, async (signal) => {
       this.#assertMay('brain');
       const end = await host.runTask(link.id, task, { signal });
-      this.#answer('task:result', { taskId, ...end });
+      this.#answer('task:result', { taskId, ...end }, fail);
     });
   }
 
@@ -82,7 +86,8 @@ export class ServedRequests {
     this.#running.run({ kind: 'search', id: requestId, what: 'The search', fail }, async (signal) => {
       this.#assertMay('memory-read');
       const results = await host.searchMemory(link.id, query, { signal });
-      this.#answer('memory:results', { requestId, instanceId: this.#self, instanceName: host.name, results });
+      const found = { requestId, instanceId: this.#self, instanceName: host.name, results };
+      this.#answer('memory:results', found, (error) => this.refuse({ request: 'memory:search', id: requestId }, error));
     });
   }
 
@@ -98,17 +103,17 @@ export class ServedRequests {
               ? `Tool "${toolName}" not found`
               : message;
         const wait = retryAfterMs === undefined ? {} : { retryAfterMs };
-        this.#answer('tool:result', { callId: id, success: false, error, code, ...wait });
+        this.#send('tool:result', { callId: id, success: false, error, code, ...wait });
         return;
       }
       case 'task:delegate':
-        this.#answer('task:result', { taskId: id, status: code === 'canceled' ? 'cancelled' : 'failed', error: message });
+        this.#send('task:result', { taskId: id, status: code === 'canceled' ? 'cancelled' : 'failed', error: message });
         return;
       case 'memory:search': {
         const { name: instanceName } = this.#parts.host;
         // VoleNet has no word for a search that failed: it found nothing, and ours read why.
         const found = { requestId: id, instanceId: this.#self, instanceName, results: [] };
-        this.#answer('memory:results', { ...found, error: message });
+        this.#send('memory:results', { ...found, error: message });
       }
     }
   }
@@ -146,16 +151,19 @@ export class ServedRequests {
     throw error;
   }
 
-  #answer(type: 'tool:list:response' | 'tool:result' | 'task:result' | 'memory:results', payload: object): void {
+  /** Sends an answer; what is too much for the peer, or more than it takes now, is told it in few words. */
+  #answer(type: Answer, payload: object, fail: (error: SkeinError) => void): void {
+    this.#send(type, payload, (error) => {
+      if (error.code === 'too-large' || error.code === 'busy') fail(error);
+    });
+  }
+
+  #send(type: Answer | 'tool:list:response', payload: object, onFailed?: (error: SkeinError) => void): void {
     const { link, onProblem } = this.#parts;
     link.answer(type, payload).catch((thrown: unknown) => {
       const error = SkeinError.from(thrown);
       onProblem(error);
-      if (type === 'tool:list:response') this.#listed = NOT_LISTED;
-      if ((error.code !== 'too-large' && error.code !== 'busy') || type !== 'tool:result' || !('callId' in payload)) return;
-      // Said, so that nobody waits a minute for it.
-      const { callId } = payload;
-      link.answer(type, { callId, success: false, error: error.message, code: error.code }).catch(onProblem);
+      onFailed?.(error);
     });
   }
 

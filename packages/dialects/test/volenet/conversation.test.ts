@@ -386,6 +386,19 @@ describe('two of ours that speak VoleNet', () => {
     expect(left.pinned.has(rightId) && right.pinned.has(leftId)).toBe(true);
   });
 
+  it('tell each other that an answer is too large, whatever was asked', async () => {
+    const found = 'x'.repeat(1_100_000);
+    await using left = await VoleNode.start({ name: 'left' });
+    await using right = await VoleNode.start({ name: 'right', tools: { much: () => found }, found });
+    const rightId = left.trust(right.net.line, ...ALL);
+    right.trust(left.net.line, ...ALL);
+    left.connectTo({ url: right.url });
+    const met = await left.hasTools(rightId);
+    await expect(met.callTool('much', {})).rejects.toMatchObject({ code: 'too-large' });
+    expect(await met.delegate({ input: 'x' })).toMatchObject({ status: 'failed', error: expect.stringContaining('bytes') });
+    await expect(met.searchMemory({ query: 'x', limit: 3 })).rejects.toThrow('bytes');
+  });
+
   it('hear of new tools at once', async () => {
     const tools: Record<string, () => number> = { a: () => 1 };
     await using left = await VoleNode.start({ name: 'left', tools });

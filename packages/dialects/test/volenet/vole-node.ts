@@ -27,6 +27,8 @@ export interface VoleNodeOptions {
   readonly announceEndpoint?: boolean;
   readonly tools?: Readonly<Record<string, (input: Record<string, unknown>, signal: AbortSignal) => Promise<Json> | Json>>;
   readonly port?: number;
+  /** What its tasks and searches end with; absent, a few words. */
+  readonly found?: string;
 }
 
 /** What the host was told or asked, with who it was. */
@@ -94,10 +96,12 @@ export class VoleNode implements AsyncDisposable {
       },
       runTask: async (peer, task) => {
         this.told.push({ what: 'task', peer, value: task });
-        return { status: 'completed', result: `thought about ${task.input}` };
+        return { status: 'completed', result: options.found ?? `thought about ${task.input}` };
       },
       memoryWritten: (peer, value) => this.told.push({ what: 'memory', peer, value }),
-      searchMemory: async (_peer, { query }) => [{ file: 'notes', source: 'user', score: 1, snippet: `found ${query}` }],
+      searchMemory: async (_peer, { query }) => [
+        { file: 'notes', source: 'user', score: 1, snippet: options.found ?? `found ${query}` },
+      ],
       sessionWritten: (peer, value) => this.told.push({ what: 'session', peer, value }),
       chatReceived: (peer, value) => this.told.push({ what: 'chat', peer, value }),
       leaderSeen: (peer) => this.told.push({ what: 'leads', peer }),

@@ -127,3 +127,15 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
     await wait(LOOK_MS);
   }
 }
+
+/** The node that leads, as it says itself and all of these say. */
+export async function untilLed(nodes: readonly SkeinNode[]): Promise<SkeinNode> {
+  let leader: SkeinNode | undefined;
+  await until('one leads', async () => {
+    const views = await Promise.all(nodes.map(async (node) => (await node.client.net()).leader));
+    leader = nodes.find((_, place) => views[place]?.isMe === true);
+    return views.every((view) => view?.leader?.id === leader?.id && leader !== undefined);
+  });
+  if (leader === undefined) throw new Error('one leads');
+  return leader;
+}

@@ -19,8 +19,8 @@ test.each([
   const random = sequence(7);
   const table = new CallTable<{ readonly id: number; readonly step: number }>();
   const map = new Map<number, { readonly id: number; readonly step: number }>();
-  for (let step = 0; step < 20_000; step += 1) {
-    const id = idOf(random(step % 5_000 < 2_500 ? 40 : 400));
+  for (let step = 0; step < 6_000; step += 1) {
+    const id = idOf(random(step % 2_000 < 1_000 ? 40 : 1_500));
     if (random(2) === 0) {
       const entry = { id, step };
       table.add(entry);
@@ -28,10 +28,13 @@ test.each([
     } else {
       expect(table.delete(id)).toBe(map.delete(id));
     }
-    const looked = idOf(random(400));
+    const looked = idOf(random(1_500));
     expect(table.get(looked)).toBe(map.get(looked));
     expect(table.size).toBe(map.size);
   }
+  for (const id of map.keys()) expect(table.delete(id)).toBe(true);
+  expect(table.size).toBe(0);
+  for (const entry of map.values()) table.add(entry);
   const byId = (a: { readonly id: number }, b: { readonly id: number }) => a.id - b.id;
   expect(table.entries().sort(byId)).toEqual([...map.values()].sort(byId));
 });

@@ -1,4 +1,6 @@
-const SLOTS_LEAST = 64;
+const SLOTS_LEAST = 16;
+/** A larger table goes when its last call does. */
+const SLOTS_KEPT = 1_024;
 
 /**
  * Calls under way by their number, for numbers that mostly grow: what a `Map` is, without leaving anything behind. A `Map`
@@ -46,6 +48,7 @@ export class CallTable<T extends { readonly id: number }> {
     }
     slots[hole] = undefined;
     this.#size -= 1;
+    if (this.#size === 0 && slots.length > SLOTS_KEPT) this.#slots = emptySlots(SLOTS_LEAST);
     return true;
   }
 
