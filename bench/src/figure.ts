@@ -22,7 +22,7 @@ export const FULL_PACE: Pace = {
   kills: 20,
   freezes: 3,
   // A minute after peers have joined, that is in what their nodes keep for each other.
-  settleMs: 65_000,
+  settleMs: 75_000,
   // Six times the silence after which a peer is asked whether it is there.
   idleMs: 72_000,
   mostNodes: 32,
