@@ -31,6 +31,49 @@ describe('what one node remembers', () => {
     await until(all(net.nodes, 0), 'forgotten up the line');
   });
 
+  test('and comes to a node that is just meeting a third, is told to that one too', async () => {
+    await using net = new SyncNetwork();
+    const clock = new VirtualClock();
+    const [hub, author, late] = [net.add('hub', { clock }), net.add('author', { clock }), net.net.add('late', { clock })];
+    await author.node.dial(hub.node);
+    await author.remember('before');
+    await until(all([hub], 1), 'the first fact');
+    const [asked, met] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const told: number[] = [];
+    late.router.serve(memoryOperations.have, async ({ chains }) => {
+      told.push(...chains.filter((chain) => chain.author === author.id).map(({ seq }) => seq));
+      asked.resolve();
+      await met.promise;
+      return { chains: [] };
+    });
+    await hub.node.dial(late);
+    await asked.promise;
+    await author.remember('meanwhile');
+    await until(all([hub], 2), 'the second fact');
+    await clock.advance(1_000);
+    met.resolve();
+    await until(() => told.includes(2), 'the word of it');
+    expect(told).toEqual([1, 2]);
+  });
+
+  test('is asked for to its end, though a part of what was asked for came by another way first', async () => {
+    await using net = new SyncNetwork();
+    const [me, author, bearer] = [net.add('me'), net.add('author'), net.net.add('bearer')];
+    for (const text of ['one', 'two', 'three', 'four']) await author.remember(text);
+    const operations = operationsOf(author);
+    bearer.router.serve(memoryOperations.have, () => ({ chains: [...author.stores.memoryLog.heads()] }));
+    bearer.router.serve(memoryOperations.push, () => ({ refused: [] }));
+    bearer.router.serve(memoryOperations.pull, async ({ wants }, { peer }) => {
+      const from = wants[0]?.from ?? 0;
+      if (from > 1) return { operations: operations.slice(from - 1) };
+      const half = operations.slice(0, 2);
+      await bearer.mesh.peers.get(peer.id)?.call(memoryOperations.push, { operations: half });
+      return { operations: half };
+    });
+    await me.node.dial(bearer);
+    await until(all([me], 4), 'all four facts');
+  });
+
   test('and edits in two places at once, stays in both versions, until a third settles it', async () => {
     await using net = new SyncNetwork();
     const [a, b, c] = [net.add('a'), net.add('b'), net.add('c')];

@@ -1,6 +1,14 @@
 import { type Acceptance, type OperationLog, untilAborted } from '@skein/agent';
 import type { Clock, Peer } from '@skein/mesh';
-import { CHAINS_MAX, type ChainHead, type OperationMethods, type PeerId, SkeinError, WANTS_MAX } from '@skein/protocol';
+import {
+  CHAINS_MAX,
+  type ChainHead,
+  type ChainRange,
+  type OperationMethods,
+  type PeerId,
+  SkeinError,
+  WANTS_MAX,
+} from '@skein/protocol';
 import { chainKey, type KnownChain, LogWants } from './log-wants.ts';
 
 /** How long one page or push may take. */
@@ -96,7 +104,13 @@ export class LogExchange {
   /** Tells the peer of chains that grew here; false when it takes nothing just now. */
   tell(chains: readonly ChainHead[]): boolean {
     const news = chains.filter((chain) => !this.#wants.has(chain)).slice(0, CHAINS_MAX);
-    if (news.length === 0 || this.#pushed === undefined || !this.#parts.mayTell()) return true;
+    if (news.length === 0 || !this.#parts.mayTell()) return true;
+    if (this.#pushed === undefined) {
+      // What it is being told may be how far they went before: they meet once more.
+      const meeting = this.#running.get('meet');
+      if (meeting !== undefined) meeting.again = true;
+      return true;
+    }
     try {
       this.peer.publish(this.#parts.methods.have, { chains: news });
       return true;
@@ -165,11 +179,13 @@ export class LogExchange {
       );
       if (wants.length === 0 || this.#forged || !isShared()) return;
       for (const want of wants) claims.add(chainKey(want));
+      const before = new Map(wants.map((want) => [want, log.headOf(want)?.seq]));
       try {
         const { operations } = await this.peer.call(methods.pull, { wants }, this.#options());
         const { added, forks } = operations.length === 0 ? NOTHING : await this.accept(operations);
-        // It does not give what it said it has, or nothing of it can be taken.
-        if (added === 0 || forks.length > 0) for (const want of wants) this.#wants.block(want, 'until-it-grows');
+        // It does not give what it said it has, or nothing of it can be taken; one that its author brought meanwhile goes on.
+        const isStuck = (want: ChainRange) => forks.length > 0 || (added === 0 && log.headOf(want)?.seq === before.get(want));
+        for (const want of wants.filter(isStuck)) this.#wants.block(want, 'until-it-grows');
       } finally {
         for (const want of wants) claims.delete(chainKey(want));
         onReleased();
