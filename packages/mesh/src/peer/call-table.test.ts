@@ -1,14 +1,6 @@
+import { seeded } from '@skein/testing';
 import { expect, test } from 'vitest';
 import { CallTable } from './call-table.ts';
-
-/** The same numbers each run. */
-function sequence(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state % below;
-  };
-}
 
 test.each([
   ['that grow', (at: number) => at],
@@ -16,7 +8,8 @@ test.each([
   ['below zero', (at: number) => -at],
   ['above 2^32', (at: number) => 2 ** 40 + at * 3],
 ])('holds what a Map would, for numbers %s', (_name, idOf) => {
-  const random = sequence(7);
+  const draw = seeded(7);
+  const random = (below: number) => Math.floor(draw() * below);
   const table = new CallTable<{ readonly id: number; readonly step: number }>();
   const map = new Map<number, { readonly id: number; readonly step: number }>();
   for (let step = 0; step < 6_000; step += 1) {

@@ -1,12 +1,12 @@
 import type { PeerId } from '../ids.ts';
 import type { Identity, PublicIdentity } from '../keys.ts';
-import { KEY_PAIR_CHARS, readKeyPair, signKeyPair, verifyKeyPair } from './key-pair.ts';
+import { readTwoKeys, signTwoKeys, TWO_KEYS_CHARS, verifyTwoKeys } from './two-keys.ts';
 
 const NODE_DOMAIN = 'skein root 1 node';
 const ROOT_DOMAIN = 'skein root 1 root';
 
 /** Characters of a root statement as text. */
-export const ROOT_CHARS = KEY_PAIR_CHARS;
+export const ROOT_CHARS = TWO_KEYS_CHARS;
 /** Root statements a node presents: of the oldest key in what it shows, and of its own. */
 export const ROOTS_SHOWN_MAX = 2;
 
@@ -20,7 +20,7 @@ export interface RootStatement {
 
 /** The key takes the root, and the root takes the key. @throws SkeinError `invalid` for one key twice. */
 export function signRootStatement(node: Identity, root: Identity, atMs: number): string {
-  return signKeyPair({ first: node, second: root, atMs }, [
+  return signTwoKeys({ first: node, second: root, atMs }, [
     { key: node, domain: NODE_DOMAIN },
     { key: root, domain: ROOT_DOMAIN },
   ]);
@@ -28,14 +28,14 @@ export function signRootStatement(node: Identity, root: Identity, atMs: number):
 
 /** What a root statement says, unproven: for those who look first whether it concerns them. @throws SkeinError `invalid`. */
 export function readRootStatement(text: string): RootStatement {
-  const { first, second, atMs } = readKeyPair(text);
+  const { first, second, atMs } = readTwoKeys(text);
   return { node: first, root: second, atMs };
 }
 
 /** What a root statement says, both signatures checked. @throws SkeinError `invalid`, `unauthenticated`. */
 export function openRootStatement(text: string): RootStatement {
   const statement = readRootStatement(text);
-  verifyKeyPair(text, [
+  verifyTwoKeys(text, [
     { key: statement.node, domain: NODE_DOMAIN },
     { key: statement.root, domain: ROOT_DOMAIN },
   ]);

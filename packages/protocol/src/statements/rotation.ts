@@ -1,14 +1,14 @@
 import type { PeerId } from '../ids.ts';
 import type { Identity, PublicIdentity } from '../keys.ts';
-import { KEY_PAIR_CHARS, readKeyPair, signKeyPair, verifyKeyPair } from './key-pair.ts';
 import { rootOf } from './root-statement.ts';
+import { readTwoKeys, signTwoKeys, TWO_KEYS_CHARS, verifyTwoKeys } from './two-keys.ts';
 
 const FROM_DOMAIN = 'skein rotation 1 from';
 const ROOT_DOMAIN = 'skein rotation 1 root';
 const TO_DOMAIN = 'skein rotation 1 to';
 
 /** Characters of a rotation as text. */
-export const ROTATION_CHARS = KEY_PAIR_CHARS;
+export const ROTATION_CHARS = TWO_KEYS_CHARS;
 /** Rotations a node presents: those that led to its key last. */
 export const ROTATIONS_SHOWN_MAX = 4;
 
@@ -22,7 +22,7 @@ export interface Rotation {
 
 /** The old key vouches for the new one, and the new one takes its place. @throws SkeinError `invalid` for one key twice. */
 export function signRotation(from: Identity, to: Identity, atMs: number): string {
-  return signKeyPair({ first: from, second: to, atMs }, [
+  return signTwoKeys({ first: from, second: to, atMs }, [
     { key: from, domain: FROM_DOMAIN },
     { key: to, domain: TO_DOMAIN },
   ]);
@@ -39,7 +39,7 @@ export function signRootRotation(parts: {
   readonly atMs: number;
 }): string {
   const { root, from, to, atMs } = parts;
-  return signKeyPair({ first: from, second: to, atMs }, [
+  return signTwoKeys({ first: from, second: to, atMs }, [
     { key: root, domain: ROOT_DOMAIN },
     { key: to, domain: TO_DOMAIN },
   ]);
@@ -47,7 +47,7 @@ export function signRootRotation(parts: {
 
 /** What a rotation says, unproven: for those who look first whether it concerns them. @throws SkeinError `invalid`. */
 export function readRotation(text: string): Rotation {
-  const { first, second, atMs } = readKeyPair(text);
+  const { first, second, atMs } = readTwoKeys(text);
   return { from: first, to: second, atMs };
 }
 
@@ -57,7 +57,7 @@ export function readRotation(text: string): Rotation {
  */
 export function openRotation(text: string, root?: PublicIdentity): Rotation {
   const rotation = readRotation(text);
-  verifyKeyPair(text, [
+  verifyTwoKeys(text, [
     root === undefined ? { key: rotation.from, domain: FROM_DOMAIN } : { key: root, domain: ROOT_DOMAIN },
     { key: rotation.to, domain: TO_DOMAIN },
   ]);

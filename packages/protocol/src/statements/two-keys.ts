@@ -14,10 +14,10 @@ const BODY_BYTES = KEY_BYTES_RAW + KEY_BYTES_RAW + 8;
 const BYTES = BODY_BYTES + 2 * SIGNATURE_BYTES;
 
 /** Characters of a statement of two keys as text. */
-export const KEY_PAIR_CHARS = Math.ceil(BYTES / 3) * 4;
+export const TWO_KEYS_CHARS = Math.ceil(BYTES / 3) * 4;
 
 /** What a statement of two keys says: that they belong together, in this order. */
-export interface KeyPair {
+export interface TwoKeys {
   readonly first: PublicIdentity;
   readonly second: PublicIdentity;
   /** When, by the clock of the machine where it was made. */
@@ -25,23 +25,20 @@ export interface KeyPair {
 }
 
 /** Who signs such a statement, and as what. */
-export interface PairSigner<Key extends PublicIdentity> {
+export interface Signer<Key extends PublicIdentity> {
   readonly key: Key;
   readonly domain: string;
 }
 
 /** @throws SkeinError `invalid` for one key twice. */
-export function signKeyPair(
-  { first, second, atMs }: KeyPair,
-  signers: readonly [PairSigner<Identity>, PairSigner<Identity>],
-): string {
-  const body = Buffer.concat([first.bytes, second.bytes, formatNumber(atMs)]);
+export function signTwoKeys({ first, second, atMs }: TwoKeys, signers: readonly [Signer<Identity>, Signer<Identity>]): string {
   if (first.id === second.id) throw sameKey();
+  const body = Buffer.concat([first.bytes, second.bytes, formatNumber(atMs)]);
   return formatStatement(body, ...signers.map(({ key, domain }) => signStatement(key, domain, body)));
 }
 
 /** What a statement of two keys says, unproven. @throws SkeinError `invalid`. */
-export function readKeyPair(text: string): KeyPair {
+export function readTwoKeys(text: string): TwoKeys {
   const { body, key } = parseStatement(text, { minBytes: BYTES, maxBytes: BYTES });
   const second = publicIdentity(body.subarray(KEY_BYTES_RAW, 2 * KEY_BYTES_RAW));
   if (key.id === second.id) throw sameKey();
@@ -49,10 +46,7 @@ export function readKeyPair(text: string): KeyPair {
 }
 
 /** Checks both signatures of a statement of two keys. @throws SkeinError `invalid`, `unauthenticated`. */
-export function verifyKeyPair(
-  text: string,
-  [first, second]: readonly [PairSigner<PublicIdentity>, PairSigner<PublicIdentity>],
-): void {
+export function verifyTwoKeys(text: string, [first, second]: readonly [Signer<PublicIdentity>, Signer<PublicIdentity>]): void {
   const { body: signed, signature } = parseStatement(text, { minBytes: BYTES, maxBytes: BYTES });
   const body = signed.subarray(0, BODY_BYTES);
   verifyStatement(first.key, { domain: first.domain, body, signature: signed.subarray(BODY_BYTES) });
