@@ -1,15 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { withTypedCommand } from '../src/typed-command.ts';
+import { noOrdinaryUser, OrdinaryUser } from './ordinary-user.ts';
 import { noTerminal, SkeinProcess, SkeinTerminal, skein, TempDir } from './skein-process.ts';
 
 const ENTER = '\r';
 const CTRL_C = '\u0003';
-const NOBODY = 65_534;
-const isRoot = process.getuid?.() === 0;
 
 async function createNode(name: string): Promise<TempDir> {
   const dir = new TempDir();
@@ -55,17 +54,11 @@ describe('the doctor', () => {
     await node.said(/dice\.js.*not loaded/);
   });
 
-  test.runIf(isRoot)('tells an ordinary user of a folder that is not theirs to write', async () => {
+  test.skipIf(noOrdinaryUser !== null)('tells an ordinary user of a folder that is not theirs to write', async () => {
+    using user = new OrdinaryUser();
     using dir = new TempDir();
-    chmodSync(dir.path, 0o755);
-    const asUser = (command: readonly [string, ...string[]]): readonly [string, ...string[]] => [
-      '/usr/bin/setpriv',
-      `--reuid=${NOBODY}`,
-      `--regid=${NOBODY}`,
-      '--clear-groups',
-      ...command,
-    ];
-    await using doctor = new SkeinProcess(['doctor', '--json'], { cwd: dir.path, wrap: asUser });
+    chmodSync(dir.path, 0o555);
+    await using doctor = new SkeinProcess(['doctor', '--json'], { cwd: dir.path, wrap: user.run });
     const { lines } = await doctor.result();
     expect(check(lines, 'data directory')).toMatchObject({
       state: 'fail',
@@ -75,14 +68,18 @@ describe('the doctor', () => {
     expect(check(lines, 'peers')).toMatchObject({ state: 'warn', text: 'not looked at' });
     // The same of a node that was theirs, and whose folder is closed now.
     const home = path.join(dir.path, 'home');
+    chmodSync(dir.path, 0o755);
     mkdirSync(home);
-    chownSync(home, NOBODY, NOBODY);
-    const init = new SkeinProcess(['init', 'mine', '--yes', '--port', '0', '--brain', 'intents'], { cwd: home, wrap: asUser });
+    user.owns(home);
+    const init = new SkeinProcess(['init', 'mine', '--yes', '--port', '0', '--brain', 'intents'], {
+      cwd: home,
+      wrap: user.run,
+    });
     await init.result();
-    await using first = new SkeinProcess(['net', 'status'], { cwd: home, wrap: asUser });
+    await using first = new SkeinProcess(['net', 'status'], { cwd: home, wrap: user.run });
     await first.result();
     chmodSync(path.join(home, '.skein'), 0o555);
-    await using ask = new SkeinProcess(['ask', 'how much memory is free?', '--json'], { cwd: home, wrap: asUser });
+    await using ask = new SkeinProcess(['ask', 'how much memory is free?', '--json'], { cwd: home, wrap: user.run });
     const { stdout } = await ask.result();
     expect(stdout).toMatch(/right to (read and )?write|may not use it/);
     expect(stdout).not.toContain('repair the disk');
