@@ -103,7 +103,7 @@ async function proveRow(goal: ProofGoal, proof: Proof): Promise<ProofResult> {
   return result;
 }
 
-async function runTests({ files, only }: ProofGoal): Promise<TestsEnd> {
+async function runTests({ files, only, atMost }: ProofGoal): Promise<TestsEnd> {
   const startedMs = performance.now();
   const failures: string[] = [];
   const leftOut: string[] = [];
@@ -114,7 +114,15 @@ async function runTests({ files, only }: ProofGoal): Promise<TestsEnd> {
     },
   };
   const pattern = only === undefined ? {} : { testNamePattern: only };
-  const vitest = await startVitest('test', [...files], { root: ROOT, watch: false, reporters: [collector], ...pattern });
+  // What measures its time or its memory has the machine for itself.
+  const fileParallelism = atMost === undefined;
+  const vitest = await startVitest('test', [...files], {
+    root: ROOT,
+    watch: false,
+    reporters: [collector],
+    fileParallelism,
+    ...pattern,
+  });
   await vitest.close();
   return { failures, leftOut, seconds: (performance.now() - startedMs) / 1_000 };
 }

@@ -1,10 +1,11 @@
-const BASE_MS = 250;
-const CAP_MS = 30_000;
+const LEAST_MS = 250;
+const MOST_MS = 30_000;
 
 /**
- * How long to wait before try number `attempt` (from 0): anything up to a bound that doubles, so that many clients of
- * one server that failed come back spread out ("full jitter").
+ * How long to wait before the next try, `awayMs` after what is tried was lost: anything up to as long again, so that one
+ * that comes back is met within twice the time it was away, and many clients of one server that failed come back spread
+ * out ("full jitter").
  */
-export function backoffMs(attempt: number, random: () => number): number {
-  return random() * Math.min(CAP_MS, BASE_MS * 2 ** Math.min(attempt, 20));
+export function backoffMs(awayMs: number, random: () => number): number {
+  return random() * Math.min(MOST_MS, Math.max(LEAST_MS, awayMs));
 }

@@ -2,12 +2,14 @@ import { abortReason, SkeinError } from '@skein/protocol';
 import { backoffMs } from './backoff.ts';
 import type { Clock } from './clock.ts';
 
-/** A session that lasted this long was a good one: the next try begins without a wait again. */
-const GOOD_SESSION_MS = 10_000;
+/** Two sessions begin at least this far apart, so that one that breaks again and again costs little. */
+const SESSION_EVERY_MS = 1_000;
 
 export interface DialerParts {
   /** Opens a session and resolves when it has ended, with the reason. Throws when none came about. */
   readonly connect: (options: { readonly signal: AbortSignal }) => Promise<string>;
+  /** How long a session lasts at least when the peer wants it, and the waits begin anew; 0 where only such a one opens. */
+  readonly wantedAfterMs?: number;
   /** Told before each wait: why there is no session, and for how long it waits. */
   readonly onProblem: (problem: SkeinError, waitMs: number) => void;
   readonly clock: Clock;
@@ -16,18 +18,21 @@ export interface DialerParts {
 
 /** Keeps one session up: connects, waits for its end, and connects again, until the signal fires. Never gives up. */
 export async function keepConnected(parts: DialerParts, { signal }: { readonly signal: AbortSignal }): Promise<void> {
-  const { clock } = parts;
-  for (let attempt = 0; !signal.aborted; attempt += 1) {
+  const { clock, random, wantedAfterMs = 0 } = parts;
+  for (let lostAtMs = clock.monotonicMs(); !signal.aborted; ) {
     const startedAtMs = clock.monotonicMs();
     let problem: SkeinError;
+    let leastMs = 0;
     try {
       problem = new SkeinError(await parts.connect({ signal }), { code: 'unavailable' });
+      const lastedMs = clock.monotonicMs() - startedAtMs;
+      leastMs = SESSION_EVERY_MS - lastedMs;
+      if (lastedMs >= wantedAfterMs) lostAtMs = clock.monotonicMs();
     } catch (error) {
       problem = SkeinError.from(error);
     }
     if (signal.aborted) return;
-    if (clock.monotonicMs() - startedAtMs >= GOOD_SESSION_MS) attempt = 0;
-    const waitMs = Math.max(backoffMs(attempt, parts.random), problem.retryAfterMs ?? 0);
+    const waitMs = Math.max(backoffMs(clock.monotonicMs() - lostAtMs, random), problem.retryAfterMs ?? 0, leastMs);
     parts.onProblem(problem, waitMs);
     await delay(clock, waitMs, signal);
   }

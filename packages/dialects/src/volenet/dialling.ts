@@ -17,6 +17,8 @@ export interface VoleTarget {
 
 /** Announcements that may fail before a peer reached over HTTP counts as gone. */
 const MISSES_MAX = 3;
+/** A node that does not trust this one takes its socket and closes it. */
+const WANTED_AFTER_MS = 10_000;
 
 export interface DiallingParts {
   readonly target: VoleTarget;
@@ -65,7 +67,8 @@ export function keepDialling(parts: DiallingParts, { signal }: { readonly signal
     return parts.attach(socket, peer, { address: httpBase(parts.target.url), signal });
   };
   const onProblem = (error: SkeinError) => parts.onProblem(error, claimed);
-  return keepConnected({ connect, onProblem, clock: parts.clock, random: parts.random }, { signal });
+  const { clock, random } = parts;
+  return keepConnected({ connect, onProblem, clock, random, wantedAfterMs: WANTED_AFTER_MS }, { signal });
 }
 
 async function discover(parts: DiallingParts, signal: AbortSignal): Promise<KnownPeer> {
