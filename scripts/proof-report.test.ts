@@ -2,7 +2,7 @@ import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { type Measurement, PROOF_ROWS } from '../packages/testing/src/sized.ts';
-import { formatProof, judge } from './proof-report.ts';
+import { formatProof, judge, p99 } from './proof-report.ts';
 import { PROOF_GOALS, type ProofGoal } from './proof-rows.ts';
 import { ROOT } from './set-up.mjs';
 
@@ -16,11 +16,11 @@ const GOAL: ProofGoal = {
 const FINE = { failures: [], leftOut: [], seconds: 1 };
 
 function kills(count: number, peaks: Measurement['peaks'] = { failPoints: 12, recoveryMs: 800 }): Measurement {
-  return { row: 'kills', counts: { kills: count }, peaks };
+  return { row: 'kills', counts: { kills: count }, peaks, p99s: {} };
 }
 
 test('counts are added up, of peaks the highest is taken, and other rows have no part in it', () => {
-  const other: Measurement = { row: 'fuzz', counts: { kills: 1_000 }, peaks: { recoveryMs: 1e6 } };
+  const other: Measurement = { row: 'fuzz', counts: { kills: 1_000 }, peaks: { recoveryMs: 1e6 }, p99s: {} };
   const result = judge(GOAL, [kills(40), other, kills(60, { recoveryMs: 2_000 })], FINE, 1);
   expect(result).toMatchObject({ passed: true, short: [], reached: { kills: 100, failPoints: 12, recoveryMs: 2_000 } });
 });
@@ -49,6 +49,23 @@ test('of a tenth of the full size a tenth of each count is asked, and all of eac
   expect(judge(GOAL, [kills(10)], FINE, 0.1).passed).toBe(true);
   expect(judge(GOAL, [kills(9)], FINE, 0.1).passed).toBe(false);
   expect(judge(GOAL, [kills(10, { failPoints: 2, recoveryMs: 1 })], FINE, 0.1).passed).toBe(false);
+});
+
+test('the 99th percentile leaves out a hundredth, and no more', () => {
+  expect(p99(Array.from({ length: 100 }, (_, at) => 100 - at))).toBe(99);
+  expect(p99([3, 1, 2])).toBe(3);
+  expect(p99([])).toBeNaN();
+});
+
+test('a 99th percentile is that of all tests of a row together', () => {
+  const goal = { ...GOAL, atMost: { recoveryP99Ms: 3_000 } };
+  const times = (recoveryP99Ms: number[]): Measurement => ({ ...kills(50), p99s: { recoveryP99Ms } });
+  const most = [...Array<number>(98).fill(1), 3_000];
+  expect(judge(goal, [times(most), times([9_000])], FINE, 1)).toMatchObject({
+    passed: true,
+    reached: { recoveryP99Ms: 3_000 },
+  });
+  expect(judge(goal, [times(most), times([9_000, 9_000])], FINE, 1).short).toEqual(['recovery p99 9,000 ms, above 3,000']);
 });
 
 test('every row has its goal, once', () => {

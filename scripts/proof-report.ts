@@ -27,11 +27,14 @@ export interface ProofResult extends TestsEnd {
 export function judge(goal: ProofGoal, measurements: readonly Measurement[], end: TestsEnd, share: number): ProofResult {
   const counts: Record<string, number> = {};
   const peaks: Record<string, number> = {};
+  const spreads: Record<string, number[]> = {};
   for (const one of measurements) {
     if (one.row !== goal.row) continue;
     for (const [name, count] of Object.entries(one.counts)) counts[name] = (counts[name] ?? 0) + count;
     for (const [name, peak] of Object.entries(one.peaks)) peaks[name] = Math.max(peaks[name] ?? Number.NEGATIVE_INFINITY, peak);
+    for (const [name, values] of Object.entries(one.p99s)) spreads[name] = [...(spreads[name] ?? []), ...values];
   }
+  for (const [name, values] of Object.entries(spreads)) peaks[name] = p99(values);
   const reached = { ...counts, ...peaks };
   const tooFew = Object.entries(goal.atLeast).flatMap(([name, least]) => {
     const wanted = name in peaks ? least : least * share;
@@ -76,4 +79,10 @@ function formatFigure(name: string, value: number): string {
 
 function formatNumber(value: number): string {
   return value.toLocaleString('en', { maximumFractionDigits: value < 100 ? 1 : 0 });
+}
+
+/** The value that all but a hundredth of these are at most; of none it is NaN. */
+export function p99(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.ceil(0.99 * sorted.length) - 1] ?? Number.NaN;
 }

@@ -115,13 +115,13 @@ async function runTests({ files, only, atMost }: ProofGoal): Promise<TestsEnd> {
   };
   const pattern = only === undefined ? {} : { testNamePattern: only };
   // What measures its time or its memory has the machine for itself.
-  const fileParallelism = atMost === undefined;
+  const alone = atMost === undefined ? {} : { fileParallelism: false, maxConcurrency: 1 };
   const vitest = await startVitest('test', [...files], {
     root: ROOT,
     watch: false,
     reporters: [collector],
-    fileParallelism,
     ...pattern,
+    ...alone,
   });
   await vitest.close();
   return { failures, leftOut, seconds: (performance.now() - startedMs) / 1_000 };

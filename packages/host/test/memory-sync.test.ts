@@ -74,6 +74,32 @@ describe('what one node remembers', () => {
     await until(all([me], 4), 'all four facts');
   });
 
+  test('is asked for again some time after a fault inside those who have it, and not before', async () => {
+    await using net = new SyncNetwork();
+    const clock = new VirtualClock();
+    const [me, author] = [net.add('me', { clock }), net.add('author')];
+    await author.remember('one');
+    const operations = operationsOf(author);
+    let asked = 0;
+    let isWhole = false;
+    for (const name of ['bearer', 'bearer-2']) {
+      const bearer = net.net.add(name, { clock });
+      bearer.router.serve(memoryOperations.have, () => ({ chains: [...author.stores.memoryLog.heads()] }));
+      bearer.router.serve(memoryOperations.push, () => ({ refused: [] }));
+      bearer.router.serve(memoryOperations.pull, () => {
+        asked += 1;
+        if (isWhole) return { operations };
+        throw new Error('a fault');
+      });
+      await me.node.dial(bearer);
+    }
+    await until(() => asked >= 2, 'that both were asked');
+    await turns(200);
+    expect(asked, 'each once, or once more when the other was asked').toBeLessThanOrEqual(4);
+    isWhole = true;
+    while (me.texts().length === 0) await clock.advance(1_000);
+  });
+
   test('and edits in two places at once, stays in both versions, until a third settles it', async () => {
     await using net = new SyncNetwork();
     const [a, b, c] = [net.add('a'), net.add('b'), net.add('c')];

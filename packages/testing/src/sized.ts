@@ -42,6 +42,8 @@ const measurement = z.object({
   counts: z.record(z.string(), z.number()).default({}),
   /** Of all tests of a row the largest: milliseconds, MiB, frames a second; the unit stands in the name. */
   peaks: z.record(z.string(), z.number()).default({}),
+  /** Of all tests of a row together the 99th percentile of these, with the unit in the name. */
+  p99s: z.record(z.string(), z.array(z.number())).default({}),
 });
 
 /** What one test measured for one row. */
@@ -65,21 +67,15 @@ export function sizedTimeout({ ci, full }: { readonly ci: number; readonly full:
 }
 
 /** Writes down what a test measured, for the table of `npm run prove`; does nothing in `npm test`. */
-export function measured(row: ProofRow, { counts = {}, peaks = {} }: Partial<Pick<Measurement, 'counts' | 'peaks'>>): void {
+export function measured(row: ProofRow, figures: Partial<Omit<Measurement, 'row'>>): void {
   const asked = readProof();
   if (asked === undefined) return;
   // Parsed as it will be read: what is no number must not become null in between.
-  appendFileSync(asked.file, `${JSON.stringify(measurement.parse({ row, counts, peaks }))}\n`);
+  appendFileSync(asked.file, `${JSON.stringify(measurement.parse({ row, ...figures }))}\n`);
 }
 
 /** All that was measured so far, as it was written to this file. */
 export function readMeasurements(file: string): readonly Measurement[] {
   const lines = readFileSync(file, 'utf8').split('\n');
   return lines.flatMap((line) => (line === '' ? [] : [measurement.parse(JSON.parse(line))]));
-}
-
-/** The value that all but a hundredth of these are at most; of none it is 0. */
-export function p99(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.ceil(0.99 * sorted.length) - 1] ?? 0;
 }

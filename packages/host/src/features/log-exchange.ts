@@ -17,6 +17,8 @@ const PAGE_TIMEOUT_MS = 30_000;
 const REFUSED_MS = 30_000;
 /** Before trying again with a peer that was too busy or did not answer. */
 const UNAVAILABLE_MS = 2_000;
+/** Before trying again after a fault of this node or of the peer, which may pass. */
+const FAULT_MS = 30_000;
 
 /** What people should know of a log that is kept the same on several nodes. */
 export type SyncEvent =
@@ -67,6 +69,7 @@ export class LogExchange {
   /** How far this node's own chain was brought to it, or it was told to ask for it. */
   #pushed: Pick<ChainHead, 'replica' | 'seq'> | undefined;
   #forged = false;
+  #pullFailed = false;
 
   constructor(parts: LogExchangeParts) {
     this.peer = parts.peer;
@@ -88,12 +91,12 @@ export class LogExchange {
   heard(chains: readonly KnownChain[]): void {
     const { log, mayWrite } = this.#parts;
     for (const chain of chains) this.#wants.note(chain, chain.author === log.self || mayWrite(chain.author));
-    this.pull();
+    this.#askOn();
   }
 
-  /** Asks for what the peer has more of. */
-  pull(): void {
-    this.#run('pull', () => this.#pull());
+  /** Others let go of what they asked for. One whose last try failed waits for its time, or for news of the peer. */
+  released(): void {
+    if (!this.#pullFailed) this.#askOn();
   }
 
   /** Brings the peer what this node has written since. */
@@ -146,6 +149,11 @@ export class LogExchange {
     this.#life.abort(new SkeinError('The session has ended', { code: 'canceled' }));
     for (const release of this.#timers.values()) release();
     this.#timers.clear();
+  }
+
+  /** Asks for what the peer has more of. */
+  #askOn(): void {
+    this.#run('pull', () => this.#pull());
   }
 
   async #meet(): Promise<void> {
@@ -222,13 +230,14 @@ export class LogExchange {
     this.#timers.delete(work);
     const state = { again: false };
     this.#running.set(work, state);
-    const ended = (retryInMs: number | undefined) => {
+    const ended = (retryInMs: number | undefined, failed = true) => {
       this.#running.delete(work);
+      if (work === 'pull') this.#pullFailed = failed;
       if (retryInMs !== undefined) this.#later(work, retryInMs, () => this.#run(work, run));
       else if (state.again) this.#run(work, run);
     };
     untilAborted(run(), this.#life.signal).then(
-      () => ended(undefined),
+      () => ended(undefined, false),
       (thrown: unknown) => ended(this.#failed(SkeinError.from(thrown))),
     );
   }
@@ -240,6 +249,8 @@ export class LogExchange {
       case 'unavailable':
       case 'deadline-exceeded':
         return error.retryAfterMs ?? UNAVAILABLE_MS;
+      case 'internal':
+        return FAULT_MS;
       case 'denied':
       case 'not-found':
         // Not to share is a choice. It is asked again when they meet again.
@@ -258,7 +269,7 @@ export class LogExchange {
     if (passing && code !== 'denied' && !this.#timers.has('unblock')) {
       this.#later('unblock', REFUSED_MS, () => {
         this.#wants.unblock();
-        this.pull();
+        this.#askOn();
       });
     }
     const key = `${author} ${code}`;

@@ -75,7 +75,7 @@ export class LogSync {
       mayTell: () => isShared() && mayRead(peer.id),
       claims: this.#claims,
       onReleased: () => {
-        for (const other of this.#exchanges.values()) other.pull();
+        for (const other of this.#exchanges.values()) if (other !== exchange) other.released();
       },
       onGrown: (chains) => {
         this.#grown(chains);
