@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,6 +42,22 @@ export async function until(condition: () => boolean | Promise<boolean>): Promis
     if (performance.now() > endAt) throw new Error('it did not come true within ten seconds');
     await wait(5);
   }
+}
+
+/** Until it is disposed of, this process can open nothing more: no file, no pipe and no socket. Linux with util-linux. */
+export async function noMoreFiles(): Promise<AsyncDisposable> {
+  const script = `limit=$(prlimit --pid $PPID --nofile --output SOFT --noheadings)
+    prlimit --pid $PPID --nofile=3: && echo && read -r _; prlimit --pid $PPID --nofile=$limit:`;
+  // Started before, since none can be then.
+  const helper = spawn('sh', ['-c', script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  await once(helper.stdout, 'data');
+  return {
+    async [Symbol.asyncDispose]() {
+      const ended = once(helper, 'exit');
+      helper.stdin.end();
+      await ended;
+    },
+  };
 }
 
 /** The call the built-in brain makes of a request, or undefined when it makes none. */

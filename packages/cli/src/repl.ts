@@ -4,7 +4,7 @@ import type { GatewayClient, NodeEvent, SessionSummary } from '@skein/host';
 import { nearestNames, SkeinError } from '@skein/protocol';
 import { clockDate } from './clock-time.ts';
 import { describeTools } from './commands/tools.ts';
-import { isYes } from './confirm.ts';
+import { askLine, isYes } from './confirm.ts';
 import { describePeers } from './peer-table.ts';
 import { plainLine, plainText } from './plain-text.ts';
 import { runTurn, tellLeft } from './run-turn.ts';
@@ -67,6 +67,8 @@ export class Repl {
     let isOpen = !this.#closing.signal.aborted;
     reader.once('close', () => {
       isOpen = false;
+      // Who is to be asked after that says nothing.
+      this.#reader = undefined;
     });
     try {
       if (isOpen) reader.prompt();
@@ -144,7 +146,8 @@ export class Repl {
   }
 
   async #confirm(signal: AbortSignal): Promise<boolean> {
-    return isYes((await this.#reader?.question('Do it? [y/N] ', { signal })) ?? '');
+    const reader = this.#reader;
+    return reader !== undefined && isYes(await askLine(reader, 'Do it? [y/N] ', { signal }));
   }
 
   async #command(line: string): Promise<void> {

@@ -165,9 +165,9 @@ export class Shell implements Disposable {
     this.#interrupt.abort(new SkeinError('Interrupted', { code: 'canceled' }));
   };
 
-  /** `skein tools | head -1`: whoever read has gone, so there is nothing more to do. */
+  /** `skein tools | head -1`, or a terminal that was closed: whoever read has gone, so there is nothing more to do. */
   readonly #onBrokenPipe = (error: NodeJS.ErrnoException): void => {
-    if (error.code !== 'EPIPE') throw error;
+    if (error.code !== 'EPIPE' && error.code !== 'EIO') throw error;
     this.#interrupt.abort(new SkeinError('Nobody reads the output any more', { code: 'canceled' }));
   };
 }

@@ -164,6 +164,44 @@ describe.skipIf(missing !== null)(`a chat that is worked on${missing === null ? 
     await open.page.getByText('What shall your machines do?').waitFor();
     expect(await open.page.getByText('were they full?').count()).toBe(0);
   });
+
+  it('shows the past as well when somebody asks before that has come', async () => {
+    const history = { past: [{ role: 'user', text: 'were they full?' }] } as const;
+    const sessions = [{ id: 'past', title: 'Disks last week', updatedAtMs: 1 }];
+    await using open = await openPage({ page: folder(), script: { sessions, history } });
+    await open.page.route('**/api/sessions/past', () => {}, { times: 1 });
+    await open.page.getByRole('button', { name: /Disks last week/ }).click();
+    await open.page.getByText('Opening…').waitFor();
+    await open.ask('and now?');
+    await open.page.getByText('were they full?').waitFor();
+    expect(await open.page.getByText('Opening…').count()).toBe(0);
+  });
+
+  it('is shown when it could not be at first, and says so no longer', async () => {
+    const history = { past: [{ role: 'user', text: 'were they full?' }] } as const;
+    const sessions = [{ id: 'past', title: 'Disks last week', updatedAtMs: 1 }];
+    await using open = await openPage({ page: folder(), script: { sessions, history } });
+    await open.page.route('**/api/sessions/past', (route) => route.abort(), { times: 1 });
+    await open.page.getByRole('button', { name: /Disks last week/ }).click();
+    await open.page.getByText('The node does not answer').waitFor();
+    open.node.backend.change(
+      { sessions: [{ id: 'past', title: 'Disks last week', updatedAtMs: 2 }] },
+      { type: 'sessions-changed', atMs: 2 },
+    );
+    await open.page.getByText('were they full?').waitFor();
+    expect(await open.page.getByText('The node does not answer').count()).toBe(0);
+  });
+
+  it('is told that the node may have stopped when it falls silent', async () => {
+    await using open = await openPage({ page: folder() });
+    await open.page.clock.install();
+    await open.page.reload();
+    await open.page.getByText('connected', { exact: true }).first().waitFor({ state: 'attached' });
+    await open.page.clock.fastForward(41_000);
+    const banner = open.page.getByText('The node is gone.').locator('..');
+    await banner.waitFor();
+    expect(await banner.textContent()).toContain('It may have stopped');
+  });
 });
 
 function keptChat(page: { evaluate<T>(read: () => T): Promise<T> }): Promise<string> {

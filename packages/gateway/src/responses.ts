@@ -181,6 +181,7 @@ export const eventLine: z.ZodType<NodeEvent | Heartbeat> = z.discriminatedUnion(
   z.object({ type: z.literal('tool-served'), ...peer, tool: z.string(), ok: z.boolean(), ms: z.number() }),
   z.object({ type: z.literal('chat-message'), ...peer, text: z.string() }),
   z.object({ type: z.literal('leader-changed'), atMs: z.number(), leader: nodeLabel.nullable(), term: z.number() }),
+  z.object({ type: z.literal('sessions-changed'), atMs: z.number() }),
   z.object({
     type: z.literal('task-ended'),
     atMs: z.number(),

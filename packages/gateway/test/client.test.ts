@@ -1,7 +1,22 @@
 import { describe, expect, it } from 'vitest';
-import type { TurnEvent } from '../src/backend.ts';
+import type { NodeEvent, TurnEvent } from '../src/backend.ts';
 import { createGatewayClient } from '../src/client.ts';
 import { collect, startGateway, status, TOKEN, until } from './start-gateway.ts';
+
+const peer = { atMs: 1, id: status.peerId, name: 'eu-monitor' };
+const oneOfEach: { readonly [Type in NodeEvent['type']]: NodeEvent & { readonly type: Type } } = {
+  'peer-joined': { type: 'peer-joined', ...peer },
+  'peer-left': { type: 'peer-left', ...peer, reason: 'it stopped' },
+  'peer-problem': { type: 'peer-problem', ...peer, id: null, problem: 'nobody answers' },
+  'tools-changed': { type: 'tools-changed', ...peer, added: ['df'], removed: [], redefined: [] },
+  'tool-served': { type: 'tool-served', ...peer, tool: 'df', ok: true, ms: 5 },
+  'chat-message': { type: 'chat-message', ...peer, text: 'hi' },
+  'leader-changed': { type: 'leader-changed', atMs: 1, leader: null, term: 2 },
+  'sessions-changed': { type: 'sessions-changed', atMs: 1 },
+  'task-ended': { type: 'task-ended', atMs: 1, id: 't', state: 'done', title: 'disks', session: 's' },
+  'config-reloaded': { type: 'config-reloaded', atMs: 1, applied: ['log.level'], needRestart: [] },
+  'config-rejected': { type: 'config-rejected', atMs: 1, problem: 'bad' },
+};
 
 describe('what the client gets', () => {
   it('is status, peers, tools, sessions and history as the node tells them', async () => {
@@ -87,6 +102,27 @@ describe('what the client gets', () => {
     stop.abort();
     await expect(events.next()).rejects.toMatchObject({ code: 'canceled' });
     await until(() => net.backend.watchers === 0 && net.gateway.openStreams === 0);
+  });
+
+  it('is an event of each type', async () => {
+    await using net = await startGateway();
+    const events = net.client.events()[Symbol.asyncIterator]();
+    for (const event of Object.values(oneOfEach)) {
+      const next = events.next();
+      await until(() => net.backend.watchers === 1);
+      net.backend.change({}, event);
+      expect((await next).value).toEqual(event);
+    }
+    await events.return?.();
+  });
+
+  it('is why the events ended, in the words of the node', async () => {
+    await using net = await startGateway();
+    const events = net.client.events()[Symbol.asyncIterator]();
+    const next = events.next();
+    await until(() => net.backend.watchers === 1);
+    await net.gateway[Symbol.asyncDispose]();
+    await expect(next).rejects.toMatchObject({ code: 'unavailable' });
   });
 
   it('is unavailable where no node answers, unsupported where something else does, unavailable when it goes midway', async () => {

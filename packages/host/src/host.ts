@@ -227,6 +227,7 @@ export class Host implements AsyncDisposable {
       new NodeTasks({
         config: this.#config.current,
         net: () => this.#config.current.net,
+        turnTimeoutMs: () => this.#config.current.agent.turnTimeoutMs,
         files,
         network,
         agent,
@@ -243,6 +244,7 @@ export class Host implements AsyncDisposable {
     return this.#started.use(
       new NodeDuties({
         config: this.#config.current,
+        net: () => this.#config.current.net,
         files,
         network,
         tasks,

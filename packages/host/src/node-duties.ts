@@ -21,6 +21,8 @@ const ADVICES_PER_MINUTE = 10;
 
 export interface NodeDutiesParts {
   readonly config: NodeConfig;
+  /** The `net` section as it is now: it may be reloaded. */
+  readonly net: () => NodeConfig['net'];
   readonly files: Pick<NodeFiles, 'identity' | 'trust' | 'audit' | 'database'>;
   readonly network: Pick<NodeNetwork, 'authority' | 'mesh' | 'router'>;
   readonly tasks: NodeTasks;
@@ -157,8 +159,8 @@ export class NodeDuties implements AsyncDisposable {
   }
 
   #setting() {
-    const { config, files, network } = this.#parts;
-    const { leader, voter, peers } = config.net;
+    const { config, net, files, network } = this.#parts;
+    const { leader, voter, peers } = net();
     const records = network.authority.records();
     const dials = peers.length > 0;
     return electionSettingOf({ self: files.identity.id, name: config.name, leader, voter, dials, records });

@@ -79,7 +79,7 @@ export function openNodeNetwork(parts: NodeNetworkParts, stack: AsyncDisposableS
     mesh,
     maySee: (peer, tool) => authority.decide(peer, 'tools', tool).allowed,
     nameOf: (peer) => peerLabel(files.trust.list(), peer),
-    monotonicMs: systemClock.monotonicMs,
+    clock: systemClock,
     toolTimeoutMs: parts.toolTimeoutMs,
     onEvent,
     onServed: (call) => audit.append({ event: 'tool-served', ...call }),

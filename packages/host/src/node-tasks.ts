@@ -43,6 +43,8 @@ export interface NodeTasksParts {
   readonly config: NodeConfig;
   /** The `net` section as it is now: it may be reloaded. */
   readonly net: () => NodeConfig['net'];
+  /** How long a task has that begins here now: `agent.turnTimeoutMs`. */
+  readonly turnTimeoutMs: () => number;
   readonly files: Pick<NodeFiles, 'identity' | 'database' | 'sessions' | 'trust'>;
   readonly network: Pick<NodeNetwork, 'authority' | 'mesh' | 'presence' | 'router'>;
   /** Undefined for a node without a brain. */
@@ -193,7 +195,7 @@ export class NodeTasks implements AsyncDisposable {
 
   async #submit(work: OwnWork): Promise<{ readonly task: TaskRef; readonly duplicate: boolean }> {
     const self = this.#self;
-    const { config } = this.#parts;
+    const { turnTimeoutMs } = this.#parts;
     using _place = this.#admission.admit(this.#self);
     const { id, text, session, priority, interactive = false, source } = work;
     // Awaited here: the place is held until the task is among those that wait.
@@ -209,7 +211,7 @@ export class NodeTasks implements AsyncDisposable {
       history: [],
       steps: [],
       path: [self],
-      remainingMs: config.agent.turnTimeoutMs,
+      remainingMs: turnTimeoutMs(),
     });
   }
 
@@ -244,7 +246,7 @@ export class NodeTasks implements AsyncDisposable {
     work: { readonly id: string; readonly text: string; readonly session: string; readonly source?: string },
     { signal }: { readonly signal: AbortSignal },
   ): Promise<TaskOutcome> {
-    const { config, agent } = this.#parts;
+    const { turnTimeoutMs, agent } = this.#parts;
     const { id, text, session, source } = work;
     if (agent === undefined && !this.#placement.isAnybodyWilling([peer])) {
       throw new SkeinError('This node has no brain, and none at hand that would work for others', { code: 'unsupported' });
@@ -263,7 +265,7 @@ export class NodeTasks implements AsyncDisposable {
         history: [],
         steps: [],
         path: [peer],
-        remainingMs: config.agent.turnTimeoutMs,
+        remainingMs: turnTimeoutMs(),
       });
     }
     try {
@@ -316,8 +318,8 @@ export class NodeTasks implements AsyncDisposable {
   }
 
   async retry(id: string): Promise<TaskState> {
-    const { config } = this.#parts;
-    return (await this.#runner.retry(this.#register.find(id), { remainingMs: config.agent.turnTimeoutMs })).state;
+    const { turnTimeoutMs } = this.#parts;
+    return (await this.#runner.retry(this.#register.find(id), { remainingMs: turnTimeoutMs() })).state;
   }
 
   /**

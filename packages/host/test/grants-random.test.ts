@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type Tool, ToolSet } from '@skein/agent';
 import { formatTrustLine, Invites, KnownNodes, parseTrustLine, Router, TrustStore } from '@skein/mesh';
 import { createIdentity, formatKeyLine, GRANTS, type Identity, type PeerId, SkeinError } from '@skein/protocol';
-import { measured, TestNetwork } from '@skein/testing';
+import { measured, TestNetwork, VirtualClock } from '@skein/testing';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Authority } from '../src/authority.ts';
@@ -155,7 +155,7 @@ function openSharing(authority: Authority, self: PeerId, network: TestNetwork) {
     onEvent: () => {},
     onServed: () => {},
     nameOf: (peer) => peer,
-    monotonicMs: () => 0,
+    clock: new VirtualClock(),
   });
   return { share, ran };
 }

@@ -3,8 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { type FaultNode, FaultNodes, startFaultPair } from './faults/fault-node.ts';
 import { Nodes } from './nodes.ts';
 
-/** It takes half a second on a machine that has time; by its silence alone a node would be missed after 14 s. */
-const GONE_MS = 3_000;
+/** It takes a second and a half on a machine that has time; by its silence alone a node would be missed after 14 s. */
+const GONE_MS = 5_000;
 const ECHO = { tool: 'worker/echo', bodyBytes: 600, timeoutMs: 5_000 };
 const KILLING = { repeats: sized({ ci: 0, full: 29 }) };
 

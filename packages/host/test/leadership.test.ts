@@ -168,6 +168,22 @@ test('a vote is on the disk; a damaged file is refused by name, and one that can
   expect(follower.errors.length).toBeGreaterThan(0);
 });
 
+test('auto: a leader that leaves while the file cannot be written is followed once it can', async () => {
+  await using net = await Leaders.open({ nodes: 2, mode: 'auto' });
+  await net.clock.advance(20_000);
+  const [leader, follower] = [net.node(0), net.node(1)];
+  expect(leader.leadership.isLeading).toBe(true);
+  rmSync(follower.path, { force: true });
+  mkdirSync(follower.path);
+  await leader.test.mesh[Symbol.asyncDispose]();
+  await net.clock.advance(20_000);
+  expect(follower.errors.length).toBeGreaterThan(0);
+  expect(follower.leadership.isLeading).toBe(false);
+  rmSync(follower.path, { recursive: true });
+  expect(await net.untilOther(leader)).toBeLessThan(10_000);
+  expect(follower.leadership.isLeading).toBe(true);
+});
+
 test.for(['auto', 'quorum', 'forced'] as const)(
   '%s: each due time of a schedule runs once in the network, whoever leads',
   async (mode) => {

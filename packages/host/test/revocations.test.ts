@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { loadOrCreateIdentity, Router, type TrustOptions } from '@skein/mesh';
 import {
   createIdentity,
@@ -178,6 +178,31 @@ test('a key that was trusted anew by hand stays trusted while its revoker only n
   trustPeer(dirOf(net.node), net.thief.keyLine, { trust: 'tool' });
   await net.give(net.list(2, [net.thiefId, createIdentity().id]));
   expect(trustText(net.node)).not.toContain('revoked');
+});
+
+test('one that is made a revoker while it is connected is asked what it revoked, at once', async () => {
+  await using nodes = new Nodes();
+  const { node, office, thief } = await startNet(nodes, { trust: 'full' });
+  await revokePeer(dirOf(office), thief.keyLine, { share: true });
+  await nodes.start(office);
+  await audited(node, 'revocations-ignored');
+  trustPeer(dirOf(node), office.keyLine, REVOKER);
+  await audited(node, 'revocations-applied');
+  expect(trustText(node)).toMatch(/thief trust=tool,revoked/);
+});
+
+test('a list that could not be kept is refused as something to bring again, and not as taken', async () => {
+  await using nodes = new Nodes();
+  await using net = await bareOffice(nodes);
+  // A file in the place of the directory: nothing is written into it.
+  rmSync(net.node.file('revocations'), { recursive: true, force: true });
+  writeFileSync(net.node.file('revocations'), '');
+  const list = net.list(1, [net.thiefId]);
+  await expect(net.give(list)).rejects.toMatchObject({ code: 'unavailable' });
+  rmSync(net.node.file('revocations'));
+  await net.give(list);
+  expect(await audited(net.node, 'revocations-applied')).toMatchObject({ name: 'office' });
+  expect(trustText(net.node)).toMatch(/thief trust=tool,revoked/);
 });
 
 test('what one revoked is made known in a list that grows in version, signed by it', async () => {

@@ -3,6 +3,7 @@ import { SkeinError } from '@skein/protocol';
 import { startLlmServer } from '@skein/testing';
 import { expect, test } from 'vitest';
 import { Nodes, startPair } from './nodes.ts';
+import { untilFound } from './trust-files.ts';
 
 const CLOCK = (words: string) => `import { defineTool } from '@skein/agent';
 import { z } from 'zod';
@@ -151,6 +152,35 @@ test('the configuration may narrow what a key may do, and a change of it counts 
   writeFileSync(`${worker.cwd}/skein.config.json`, '{ "net": { "prot": 1 } }');
   expect((await rejected).problem).toContain('port');
   expect(await boss.call('worker/shell_exec', { command: 'uname' })).toMatchObject({ exitCode: 0 });
+});
+
+test('a change of the time a turn has counts for the next task, without a restart', async () => {
+  await using nodes = new Nodes();
+  const node = nodes.make('node');
+  const config = (turnTimeoutMs: number) =>
+    writeFileSync(`${node.cwd}/skein.config.json`, JSON.stringify({ agent: { turnTimeoutMs } }));
+  config(60_000);
+  await nodes.start(node);
+  const applied = node.event('config-reloaded');
+  config(90_000);
+  expect((await applied).applied).toEqual(['agent.turnTimeoutMs']);
+  await node.ask('hello');
+  const [task] = await node.host.backend.tasks();
+  expect((task?.deadlineAtMs ?? 0) - (task?.acceptedAtMs ?? 0)).toBe(90_000);
+});
+
+test('the only voter leads no more once its configuration names a peer to dial, without a restart', async () => {
+  await using nodes = new Nodes();
+  const node = nodes.make('node');
+  const config = (peers: readonly { readonly url: string }[]) =>
+    writeFileSync(`${node.cwd}/skein.config.json`, JSON.stringify({ net: { leader: 'quorum', peers } }));
+  config([]);
+  await nodes.start(node);
+  await untilFound(() => (node.host.backend.net().leader?.isMe === true ? true : undefined));
+  const applied = node.event('config-reloaded');
+  config([{ url: 'ws://127.0.0.1:1' }]);
+  expect((await applied).applied).toEqual(['net.peers']);
+  expect(node.host.backend.net().leader).toMatchObject({ isMe: false, leader: null });
 });
 
 test('everything a node keeps is its owner’s alone', async () => {

@@ -1,11 +1,11 @@
-import { closeSync, fdatasync, fdatasyncSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fdatasync, fdatasyncSync, fstatSync, ftruncateSync, openSync, renameSync, writeSync } from 'node:fs';
 
 /**
  * The file of an audit log that is written. After a sync that failed, the system holds for clean what it could not write
  * and the next sync says nothing of it: so all since the last good one is kept, and written again before the next.
  */
 export class AuditFile {
-  readonly #path: string;
+  #path: string;
   readonly #file: number;
   #bytes: number;
   /** What was written since the last sync that succeeded. The log writes no more while a sync has failed, so it stays small. */
@@ -44,6 +44,13 @@ export class AuditFile {
     fdatasyncSync(this.#file);
     this.#bytes = bytes;
     this.#syncedBytes = bytes;
+  }
+
+  /** Gives it this path, once. */
+  moveTo(path: string): void {
+    if (path === this.#path) return;
+    renameSync(this.#path, path);
+    this.#path = path;
   }
 
   /** Writes at the end; how many bytes the disk took, and what it said if those are not all. */

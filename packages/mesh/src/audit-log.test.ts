@@ -13,10 +13,10 @@ function openPlace() {
   return { path: join(directory, 'audit.jsonl'), [Symbol.dispose]: () => rmSync(directory, { recursive: true }) };
 }
 
-function openLog(path: string) {
+function openLog(path: string, options: { readonly fileBytes?: number } = {}) {
   const clock = new VirtualClock();
   const errors: SkeinError[] = [];
-  const log = new AuditLog({ path, clock, onError: (error) => errors.push(error) });
+  const log = new AuditLog({ path, clock, onError: (error) => errors.push(error), ...options });
   log.start();
   return { log, clock, errors, [Symbol.dispose]: () => log.close() };
 }
@@ -189,11 +189,53 @@ describe('an audit log', () => {
       expect(readFileSync(path, 'utf8').trimEnd().split('\n').at(-1)).toContain(`"records-lost","count":${205 - kept}`);
     },
   );
+
+  it.skipIf(!canMount()).each(['stops', 'has nothing more to record'])(
+    'says what it lost on a full disk also when it %s after there is space again (needs root, to mount a tmpfs)',
+    async (then) => {
+      using small = mountSmall();
+      const path = join(small.directory, 'audit.jsonl');
+      const ballast = join(small.directory, 'ballast');
+      using opened = openLog(path);
+      writeFileSync(ballast, Buffer.alloc(40 * 1024));
+      for (const record of events(200)) opened.log.append(record);
+      await opened.clock.advance(100);
+      const kept = verifyAudit(path).count;
+      rmSync(ballast);
+      if (then === 'stops') opened.log.close();
+      else await opened.clock.advance(10_000);
+      expect(verifyAudit(path)).toMatchObject({ count: kept + 1, torn: false });
+      expect(readFileSync(path, 'utf8').trimEnd().split('\n').at(-1)).toContain(`"records-lost","count":${200 - kept}`);
+    },
+  );
+
+  it.skipIf(!canMount())(
+    'goes on in its full file while no next one can be made, and in the next one when it can (needs root, to mount a tmpfs)',
+    async () => {
+      // Room for the directory, the log and the ballast.
+      using small = mountSmall('nr_inodes=3');
+      const path = join(small.directory, 'audit.jsonl');
+      const ballast = join(small.directory, 'ballast');
+      using opened = openLog(path, { fileBytes: 1_000 });
+      writeFileSync(ballast, '');
+      const flush = async (count: number) => {
+        for (const record of events(count)) opened.log.append(record);
+        await opened.clock.advance(100);
+      };
+      for (let round = 0; round < 4; round += 1) await flush(10);
+      expect(opened.errors.length).toBe(3);
+      expect(verifyAudit(path).count).toBe(40);
+      rmSync(ballast);
+      await flush(10);
+      expect(verifyAudit(path)).toMatchObject({ count: 51, first: 41, torn: false });
+      expect(opened.errors.length).toBe(3);
+    },
+  );
 });
 
-function mountSmall() {
+function mountSmall(option = 'size=64k') {
   const directory = mkdtempSync(join(tmpdir(), 'skein-audit-full-'));
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', directory]);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', option, 'tmpfs', directory]);
   return {
     directory,
     [Symbol.dispose]() {

@@ -1,4 +1,4 @@
-import { renameSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type Identity, type PeerId, SkeinError, signAuditCheckpoint } from '@skein/protocol';
 import {
@@ -22,6 +22,8 @@ const WAITING_MAX = 10_000;
 const FLUSH_MS = 100;
 /** After a sync that failed. */
 const SYNC_AGAIN_MS = 5_000;
+/** After a write that failed, for the number of the lost records to be recorded. */
+const WRITE_AGAIN_MS = 5_000;
 /** How soon after a record the end is remembered. */
 const REMEMBER_MS = 60_000;
 /** Bytes at which a file is full, and the next one begins. */
@@ -88,6 +90,7 @@ export class AuditLog {
   /** The file ends inside a line. */
   #torn = false;
   #scheduled = false;
+  #releaseAgain: () => void = () => {};
   #rememberedCount = 0;
   #releaseRemember: (() => void) | undefined;
   /** The next sync is to be followed by remembering the end. */
@@ -172,6 +175,7 @@ export class AuditLog {
 
   close(): void {
     this.#flush();
+    this.#releaseAgain();
     this.#releaseRemember?.();
     const file = this.#file;
     this.#file = undefined;
@@ -239,12 +243,15 @@ export class AuditLog {
   #flushIn(ms: number): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    this.#clock.after(ms, () => this.#flush());
+    this.#clock.after(ms, () => {
+      this.#scheduled = false;
+      this.#flush();
+    });
   }
 
   #flush(): void {
-    this.#scheduled = false;
-    if (this.#file === undefined || !this.#catchUp(this.#file) || this.#waiting.length === 0) return;
+    this.#releaseAgain();
+    if (this.#file === undefined || !this.#catchUp(this.#file) || this.#waiting.length + this.#lost === 0) return;
     this.#beginNext();
     const records: (AuditRecord & { readonly log?: string })[] = this.#waiting.splice(0);
     if (this.#lost > 0) records.push({ event: 'records-lost', count: this.#lost });
@@ -268,6 +275,8 @@ export class AuditLog {
     if (missing > 0) {
       // The record of the loss itself is none, and neither is that of the next file.
       this.#lost += missing - (this.#lost > 0 ? 1 : 0) - (isContinued && this.#end.count === before ? 1 : 0);
+      // Beside what is appended meanwhile, which need not wait so long.
+      this.#releaseAgain = this.#clock.after(WRITE_AGAIN_MS, () => this.#flush());
       return;
     }
     this.#lost = 0;
@@ -288,19 +297,19 @@ export class AuditLog {
     }
   }
 
-  /** Puts a full file aside and begins the next one. */
+  /** Puts a full file aside and begins the next one. Where that fails, the full one is gone on with until it succeeds. */
   #beginNext(): void {
     const { fileBytes = FILE_BYTES } = this.#parts;
     const file = this.#file;
     if (file === undefined || this.#torn || file.bytes < fileBytes || this.#first > this.#end.count) return;
     try {
       file.sync();
-      renameSync(this.#path, archivePath(this.#path, this.#first));
+      file.moveTo(archivePath(this.#path, this.#first));
       // First the old file under its new name, then another under the old one.
       syncDirectory(dirname(this.#path));
-      file.close();
-      this.#first = this.#end.count + 1;
       this.#file = new AuditFile(this.#path);
+      this.#first = this.#end.count + 1;
+      file.close();
       for (const old of listArchives(this.#path).slice(0, -AUDIT_ARCHIVES_KEPT)) rmSync(old);
       syncDirectory(dirname(this.#path));
     } catch (error) {

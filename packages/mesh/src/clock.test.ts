@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { systemClock } from './clock.ts';
 
 it('a timer never fires before its time, fractions of a millisecond included, and not at all once taken back', async () => {
@@ -24,4 +24,28 @@ it('a timer never fires before its time, fractions of a millisecond included, an
   release();
   await new Promise<void>((resolve) => systemClock.after(20, resolve));
   expect(fired).toBe(false);
+});
+
+it('a timer longer than one of Node can be does not fire at once', async () => {
+  let fired = 0;
+  const releases = [2 ** 31 - 1, 2 ** 31, 2 ** 32, Number.MAX_VALUE].map((ms) => systemClock.after(ms, () => (fired += 1)));
+  await new Promise<void>((resolve) => systemClock.after(20, resolve));
+  for (const release of releases) release();
+  expect(fired).toBe(0);
+});
+
+it('a timer longer than one of Node can be fires when all of it has passed, and not when taken back in the middle', () => {
+  vi.useFakeTimers();
+  try {
+    const fired: string[] = [];
+    systemClock.after(2 ** 32, () => fired.push('kept'));
+    const release = systemClock.after(2 ** 32, () => fired.push('released'));
+    vi.advanceTimersByTime(2 ** 32);
+    release();
+    expect(fired).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(fired).toEqual(['kept']);
+  } finally {
+    vi.useRealTimers();
+  }
 });

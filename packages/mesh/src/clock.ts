@@ -8,14 +8,22 @@ export interface Clock {
   after(ms: number, fire: () => void): () => void;
 }
 
+/** The longest one timer of Node's can be: a longer one it fires at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
 /** This machine's time. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonicMs: () => performance.now(),
   after(ms, fire) {
+    let timer: NodeJS.Timeout;
+    const wait = (leftMs: number) => {
+      const stepMs = Math.min(leftMs, TIMER_MS_MAX);
+      timer = setTimeout(() => (leftMs > stepMs ? wait(leftMs - stepMs) : fire()), stepMs);
+      timer.unref();
+    };
     // Node cuts off fractions and counts from the last whole millisecond: without this it would fire too early.
-    const timer = setTimeout(fire, Math.max(0, Math.ceil(ms)) + 1);
-    timer.unref();
+    wait(Math.max(0, Math.ceil(ms)) + 1);
     return () => clearTimeout(timer);
   },
 };

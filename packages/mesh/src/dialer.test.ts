@@ -67,6 +67,23 @@ describe('a dialer', () => {
     expect(dialer.waits.slice(0, 2)).toEqual([5_000, 5_000]);
   });
 
+  it('tries again within a minute, however long it was asked to stay away', async () => {
+    const dialer = await startDialer(() => Promise.reject(new SkeinError('full', { code: 'busy', retryAfterMs: 2 ** 32 - 1 })));
+    await dialer.clock.advance(120_000);
+    expect(dialer.waits.slice(0, 2)).toEqual([60_000, 60_000]);
+  });
+
+  it('stops at once when that is what its problem leads to', async () => {
+    const clock = new VirtualClock();
+    const stop = new AbortController();
+    const ended = keepConnected(
+      { clock, random: () => 1, connect: refused, onProblem: () => stop.abort() },
+      { signal: stop.signal },
+    );
+    await ended;
+    expect(clock.monotonicMs()).toBe(0);
+  });
+
   it('stops in the middle of a wait', async () => {
     const dialer = await startDialer(refused);
     await dialer.clock.advance(10_000);

@@ -4,6 +4,8 @@ import type { Clock } from './clock.ts';
 
 /** Two sessions begin at least this far apart, so that one that breaks again and again costs little. */
 const SESSION_EVERY_MS = 1_000;
+/** A peer may ask to be left alone for so long at most; before the handshake ends, anybody on the way may ask in its name. */
+const LEFT_ALONE_MAX_MS = 60_000;
 
 export interface DialerParts {
   /** Opens a session and resolves when it has ended, with the reason. Throws when none came about. */
@@ -32,7 +34,8 @@ export async function keepConnected(parts: DialerParts, { signal }: { readonly s
       problem = SkeinError.from(error);
     }
     if (signal.aborted) return;
-    const waitMs = Math.max(backoffMs(clock.monotonicMs() - lostAtMs, random), problem.retryAfterMs ?? 0, leastMs);
+    const askedMs = Math.min(problem.retryAfterMs ?? 0, LEFT_ALONE_MAX_MS);
+    const waitMs = Math.max(backoffMs(clock.monotonicMs() - lostAtMs, random), askedMs, leastMs);
     parts.onProblem(problem, waitMs);
     await delay(clock, waitMs, signal);
   }
@@ -41,6 +44,10 @@ export async function keepConnected(parts: DialerParts, { signal }: { readonly s
 /** Resolves after `ms`, or at once when the signal fires. */
 export function delay(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+      return;
+    }
     const done = () => {
       release();
       signal.removeEventListener('abort', done);

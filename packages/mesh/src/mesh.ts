@@ -1,5 +1,6 @@
 import {
   type Admission,
+  abortReason,
   CookieJar,
   createX25519,
   type Established,
@@ -82,6 +83,13 @@ export interface MeshParts {
   readonly onInternalError: (error: SkeinError, method: string) => void;
 }
 
+export interface DialOptions {
+  readonly signal: AbortSignal;
+  readonly invite?: { readonly id: string; readonly secret: Uint8Array };
+  /** Whose key must answer; absent, the one the gatekeeper expects there. */
+  readonly expected?: PeerId;
+}
+
 /** This node among its peers: one session with each, whoever dialled. */
 export class Mesh {
   readonly #parts: MeshParts;
@@ -151,18 +159,21 @@ export class Mesh {
   }
 
   /**
-   * One session with whoever answers at this URL.
+   * One session with whoever answers at this URL. None comes about once the signal has fired or the mesh has closed.
    * @throws SkeinError `unavailable`, `denied`, `unauthenticated`, `deadline-exceeded` or `canceled`.
    */
-  async dial(
-    url: string,
-    options: {
-      readonly signal: AbortSignal;
-      readonly invite?: { readonly id: string; readonly secret: Uint8Array };
-      readonly expected?: PeerId;
-    },
-  ): Promise<Peer> {
+  async dial(url: string, options: DialOptions): Promise<Peer> {
+    const either = this.#orClosing(options.signal);
+    try {
+      return await this.#dial(url, { ...options, signal: either.signal });
+    } finally {
+      either.release();
+    }
+  }
+
+  async #dial(url: string, options: DialOptions): Promise<Peer> {
     const { clock, gatekeeper } = this.#parts;
+    const { signal } = options;
     const expected = options.expected ?? gatekeeper.expectedAt(url);
     const handshake = new InitiatorHandshake({
       ...this.#handshakeParts((peer, hello) => gatekeeper.admitAnswer(peer, hello, url)),
@@ -173,11 +184,13 @@ export class Mesh {
         ? { mayBeSuccessor: (id: PeerId) => gatekeeper.mayBeSuccessor?.(id) === true }
         : { invite: options.invite }),
     });
-    const connection = await this.#open(url, options.signal);
+    const connection = await this.#open(url, signal);
     return new Promise((resolve, reject) => {
       const abort = () => connection.close('the dialer stopped');
-      options.signal.addEventListener('abort', abort, { once: true });
-      const done = () => options.signal.removeEventListener('abort', abort);
+      signal.addEventListener('abort', abort, { once: true });
+      // It may have fired while the connection was handed over.
+      if (signal.aborted) abort();
+      const done = () => signal.removeEventListener('abort', abort);
       runHandshake({
         connection,
         clock,
@@ -189,7 +202,7 @@ export class Mesh {
         },
         onFailed: (error) => {
           done();
-          reject(error);
+          reject(signal.aborted ? abortReason(signal) : error);
         },
       });
     });
@@ -198,11 +211,7 @@ export class Mesh {
   /** Keeps a session with whoever answers at this URL, until the signal fires or the mesh closes. */
   keep(url: string, { signal }: { readonly signal: AbortSignal }): Promise<void> {
     const { clock, random, onEvent, gatekeeper } = this.#parts;
-    const both = new AbortController();
-    const stop = () => both.abort();
-    signal.addEventListener('abort', stop, { once: true });
-    this.#closing.signal.addEventListener('abort', stop, { once: true });
-    if (signal.aborted || this.#closing.signal.aborted) stop();
+    const either = this.#orClosing(signal);
     return keepConnected(
       {
         clock,
@@ -215,11 +224,8 @@ export class Mesh {
           return this.#sessions.ended(peer.id, options.signal);
         },
       },
-      { signal: both.signal },
-    ).finally(() => {
-      signal.removeEventListener('abort', stop);
-      this.#closing.signal.removeEventListener('abort', stop);
-    });
+      { signal: either.signal },
+    ).finally(either.release);
   }
 
   /** Ends the session with a peer, if there is one. */
@@ -228,9 +234,24 @@ export class Mesh {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#closing.abort();
+    this.#closing.abort(new SkeinError('This node is stopping', { code: 'canceled' }));
     for (const connection of this.#connections) connection.close('this node is stopping');
     await this.#sessions.closeAll('this node is stopping');
+  }
+
+  /** A signal that fires with this one and when the mesh closes, until it is released. */
+  #orClosing(signal: AbortSignal): { readonly signal: AbortSignal; readonly release: () => void } {
+    const either = new AbortController();
+    const both = [signal, this.#closing.signal];
+    const stop = () => either.abort(both.find(({ aborted }) => aborted)?.reason);
+    for (const one of both) one.addEventListener('abort', stop, { once: true });
+    if (both.some(({ aborted }) => aborted)) stop();
+    return {
+      signal: either.signal,
+      release: () => {
+        for (const one of both) one.removeEventListener('abort', stop);
+      },
+    };
   }
 
   async #open(url: string, signal: AbortSignal): Promise<Connection> {

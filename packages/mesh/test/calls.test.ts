@@ -1,4 +1,4 @@
-import { BODY_BYTES_MAX, CREDIT_BYTES, SkeinError } from '@skein/protocol';
+import { BODY_BYTES_MAX, BODY_VALUES_MAX, CREDIT_BYTES, defineMethod, SkeinError } from '@skein/protocol';
 import { meddleWith, rejection, TestNetwork, turns, VirtualClock } from '@skein/testing';
 import { expect, test } from 'vitest';
 import { z } from 'zod';
@@ -52,6 +52,56 @@ test('parts come in order and before the result, however slowly they are taken',
   };
   const result = await peer.call(echo, { text: 'abcdef' }, { onPart });
   expect([...got, result.text]).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'done']);
+});
+
+test('a peer that wants to be asked again at once, or in a year, is heeded within bounds', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  bob.router.serve(echo, ({ text }) => {
+    throw new SkeinError('full', { code: 'busy', retryAfterMs: Number(text) });
+  });
+  const peer = await alice.dial(bob);
+  const waits = [];
+  for (const text of ['0', '250', '31536000000']) waits.push((await rejection(peer.call(echo, { text }))).retryAfterMs);
+  expect(waits).toEqual([100, 250, 3_600_000]);
+});
+
+test('an answer that is wrong in very many places is refused with the first of them', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  const parts = { name: 'test.list', grant: 'tools', params: z.object({}), idempotent: true } as const;
+  bob.router.serve(defineMethod({ ...parts, result: z.array(z.number()) }), () =>
+    Array.from({ length: BODY_VALUES_MAX - 2 }, () => 1),
+  );
+  const peer = await alice.dial(bob);
+  const error = await rejection(peer.call(defineMethod({ ...parts, result: z.array(z.string()) }), {}));
+  expect(error).toMatchObject({ code: 'invalid', message: expect.stringContaining('does not fit') });
+  expect(error.message.length).toBeLessThan(2_000);
+});
+
+test.each(['stops', 'is left'])('a caller that %s is given no part that was still to be taken', async (what) => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  bob.router.serve(echo, async ({ text }, context) => {
+    for (const letter of text) await context.emit({ text: letter });
+    return { text: 'done' };
+  });
+  const peer = await alice.dial(bob);
+  const gate = Promise.withResolvers<void>();
+  const stop = new AbortController();
+  const got: string[] = [];
+  const onPart = async ({ text }: { readonly text: string }) => {
+    got.push(text);
+    await gate.promise;
+  };
+  const call = rejection(peer.call(echo, { text: 'abcdef' }, { onPart, signal: stop.signal }));
+  await turns(50);
+  if (what === 'stops') stop.abort();
+  else bob.mesh.drop(alice.identity.id, 'it goes');
+  await call;
+  gate.resolve();
+  await turns(50);
+  expect(got).toEqual(['a']);
 });
 
 test('a caller that does not take parts stops the callee after one window of credit', async () => {

@@ -116,9 +116,9 @@ test('every type of message with every kind of body: no crash, no stall over 50 
   const [bob, alice] = [network.add('bob'), network.add('alice')];
   serveAll(bob);
   const friend = await alice.dial(bob);
-  // The better of two: what the work takes, not what else this machine does meanwhile. The first round is for the compiler.
+  // The best of three: what the work takes, not what else this machine does meanwhile. The first round is for the compiler.
   const bestMs = new Map<string, number>();
-  for (const round of [0, 1, 2]) {
+  for (const round of [0, 1, 2, 3]) {
     const timed = new Timed();
     let rogue = await dialAsRogue(bob.mesh, (far) => timed.through(far));
     for (const type of TYPES) {
@@ -136,7 +136,7 @@ test('every type of message with every kind of body: no crash, no stall over 50 
   expect(bob.internalErrors).toEqual([]);
   expect(bestMs.size).toBe(TYPES.length * BODIES.length);
   expect([...bestMs].filter(([, ms]) => ms > 50)).toEqual([]);
-  measured('fuzz', { counts: { frames: 3 * bestMs.size }, peaks: { stallMs: Math.max(...bestMs.values()) } });
+  measured('fuzz', { counts: { frames: 4 * bestMs.size }, peaks: { stallMs: Math.max(...bestMs.values()) } });
   expect(Object.hasOwn(Object.prototype, 'polluted')).toBe(false);
 });
 

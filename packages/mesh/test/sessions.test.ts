@@ -56,6 +56,38 @@ test('a refusal behind the first record is no record at all', async () => {
   expect((await alice.event('peer-left')).reason).toContain('no record of kind 6');
 });
 
+test('a node that stops while it dials has no session afterwards', async () => {
+  await using network = new TestNetwork();
+  const bob = network.add('bob');
+  const alice = network.add('alice');
+  const dialled = rejection(alice.dial(bob));
+  await alice.mesh[Symbol.asyncDispose]();
+  expect((await dialled).code).toBe('canceled');
+  await turns(50);
+  expect(alice.mesh.peers.size + bob.mesh.peers.size).toBe(0);
+  expect(alice.events).toEqual([]);
+});
+
+test('a signal that fires as the connection is handed over ends the dialling', async () => {
+  await using network = new TestNetwork();
+  const bob = network.add('bob');
+  const stop = new AbortController();
+  const alice = network.add('alice', {
+    through: (transport) => ({
+      ...transport,
+      schemes: transport.schemes,
+      async dial(url, options) {
+        const connection = await transport.dial(url, options);
+        stop.abort();
+        return connection;
+      },
+    }),
+  });
+  expect((await rejection(alice.mesh.dial(bob.url, { signal: stop.signal }))).code).toBe('canceled');
+  await turns(50);
+  expect(alice.mesh.peers.size + bob.mesh.peers.size).toBe(0);
+});
+
 test('one that dials and says nothing more is not here, and takes one place however often it comes', async () => {
   const clock = new VirtualClock();
   await using network = new TestNetwork(clock);

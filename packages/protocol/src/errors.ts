@@ -17,6 +17,8 @@ export const ERROR_CODES = [
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
+const PASSING: ReadonlySet<ErrorCode> = new Set(['busy', 'unavailable', 'deadline-exceeded', 'internal']);
+
 export interface SkeinErrorOptions {
   readonly code: ErrorCode;
   readonly cause?: unknown;
@@ -50,6 +52,11 @@ export class SkeinError extends Error {
       return new SkeinError(thrown.message, { code: 'internal', cause: thrown });
     }
     return new SkeinError(String(thrown), { code: 'internal', cause: thrown });
+  }
+
+  /** Whether the same may go well some time later, with nothing done about it. */
+  get mayPass(): boolean {
+    return PASSING.has(this.code);
   }
 
   /** What a peer or client may see: the text of an `internal` error is withheld. */

@@ -46,6 +46,7 @@ export {
 export { NOISE_PATTERNS, type NoisePattern, type NoiseToken, noiseProtocolName } from './noise/patterns.ts';
 export { createX25519, type X25519KeyPair, x25519FromPrivate } from './noise/x25519.ts';
 export * from './operation.ts';
+export * from './retry-after.ts';
 export { type AuditCheckpoint, openAuditCheckpoint, signAuditCheckpoint } from './statements/audit-checkpoint.ts';
 export {
   openRevocationList,

@@ -4,8 +4,10 @@ import { readdir, readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { temporaryFolder, toolContext, until } from '../../test/tool-fixture.ts';
+import { noMoreFiles, temporaryFolder, toolContext, until } from '../../test/tool-fixture.ts';
+import { CommandKeeper } from './command-keeper.ts';
 import { createMark, endLeftCommands, noteCommand } from './command-marks.ts';
+import { findMemoryLimiter } from './memory-limit.ts';
 import { createShellExec } from './shell-exec.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../test/run-command.ts', import.meta.url));
@@ -117,3 +119,13 @@ describe.runIf(process.platform === 'linux')('what a former life of a node left 
     expect(await running).toMatchObject({ exitCode: 0, stdout: 'x\n' });
   });
 });
+
+test.skipIf((await findMemoryLimiter()) === undefined)(
+  'a command that is started with the last files is not left to itself',
+  async () => {
+    const keeper = new CommandKeeper();
+    await using _ = await noMoreFiles();
+    using kept = keeper.keep(2 ** 30, 'SKEIN_RUN=x.1.1.x');
+    expect(kept).toBeDefined();
+  },
+);

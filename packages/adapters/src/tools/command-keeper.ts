@@ -57,7 +57,7 @@ export class CommandKeeper {
     };
   }
 
-  #start(prefix: string): ChildProcess {
+  #start(prefix: string): ChildProcess | undefined {
     // In a session of its own, so that what a terminal sends this process does not reach it.
     const shell = spawn('/bin/sh', ['-c', SCRIPT, 'sh', prefix], {
       cwd: '/',
@@ -70,6 +70,8 @@ export class CommandKeeper {
     };
     // Nothing is lost with it but this net; the next command starts another, which is told of all.
     shell.on('error', forget).on('exit', forget);
+    // Without a pipe left to be had it was not started, and has none.
+    if (shell.pid === undefined) return undefined;
     shell.stdin.on('error', forget);
     shell.unref();
     if (shell.stdin instanceof Socket) shell.stdin.unref();

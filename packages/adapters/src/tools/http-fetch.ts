@@ -1,7 +1,7 @@
 import type { LookupAddress } from 'node:dns';
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
-import { Scope } from '@skein/agent';
+import { Scope, untilAborted } from '@skein/agent';
 import { abortReason, SkeinError } from '@skein/protocol';
 import { AddressPolicy, type ResolveHost } from './address-policy.ts';
 import { type Body, type ContentType, parseContentType, readBody } from './http-body.ts';
@@ -76,7 +76,8 @@ interface Followed {
 async function follow(start: URL, policy: AddressPolicy, signal: AbortSignal): Promise<Followed> {
   const redirects: string[] = [];
   for (let url = start; ; ) {
-    const response = await request(url, await policy.permittedAddresses(url), signal);
+    const addresses = await untilAborted(policy.permittedAddresses(url), signal);
+    const response = await request(url, addresses, signal);
     const { location } = response.headers;
     if (!REDIRECTS.has(response.statusCode ?? 0) || location === undefined) return { response, finalUrl: url, redirects };
     response.destroy();
@@ -102,6 +103,8 @@ async function request(url: URL, addresses: readonly LookupAddress[], signal: Ab
     });
     outgoing.on('response', resolve);
     outgoing.on('error', reject);
+    // All that is told of an answer that changes the protocol (101), which nobody asked for.
+    outgoing.on('close', () => reject(new SkeinError(`${url.host} gave no answer`, { code: 'unavailable' })));
     outgoing.end();
   });
 }

@@ -59,6 +59,34 @@ describe('http_get', () => {
     });
   });
 
+  test('ends at its time, and with its caller, while a name is looked up', async () => {
+    const tool = createHttpGet({ resolveHost: () => new Promise(() => undefined), timeoutMs: 20 });
+    expect((await rejection(tool.run({ url: 'slow.example' }, toolContext()))).code).toBe('deadline-exceeded');
+    const caller = new AbortController();
+    const stopped = rejection(
+      createHttpGet({ resolveHost: () => new Promise(() => undefined) }).run(
+        { url: 'slow.example' },
+        toolContext(caller.signal),
+      ),
+    );
+    caller.abort();
+    expect((await stopped).code).toBe('canceled');
+  });
+
+  test('fails at an answer that changes the protocol, which nobody asked for', async () => {
+    const changing = createSocketServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'));
+    }).listen(0, '127.0.0.1');
+    await once(changing, 'listening');
+    // Proven: it listens on TCP.
+    const { port } = changing.address() as AddressInfo;
+    const tool = createHttpGet({ allowPrivate: [`127.0.0.1:${port}`] });
+    const failed = await rejection(tool.run({ url: `http://127.0.0.1:${port}/` }, toolContext()));
+    expect(failed).toMatchObject({ code: 'unavailable', message: `127.0.0.1:${port} gave no answer` });
+    changing.close();
+  });
+
   test('gives any status as a result', async () => {
     await using server = await serve((_, response) => response.writeHead(503, { 'content-type': 'text/plain' }).end('busy'));
     expect(await get(server.url, { allowPrivate: [server.authority] })).toMatchObject({ status: 503, text: 'busy' });

@@ -5,7 +5,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { SkeinError } from '@skein/protocol';
 import { describe, expect, test, vi } from 'vitest';
 import { z } from 'zod';
-import { rejection, temporaryFolder, toolContext, until } from '../../test/tool-fixture.ts';
+import { noMoreFiles, rejection, temporaryFolder, toolContext, until } from '../../test/tool-fixture.ts';
 import { findMemoryLimiter } from './memory-limit.ts';
 import { createShellExec } from './shell-exec.ts';
 
@@ -361,4 +361,14 @@ test.runIf(process.platform === 'linux')('ps shows no environment in any form th
   expect((await run(createShellExec({ root: folder.path, allow: ['ps *'] }), { command: 'ps auxe' })).stdout).toContain(
     'canary',
   );
+});
+
+test.skipIf((await findMemoryLimiter()) === undefined)('a command runs again once this node can open files again', async () => {
+  await using folder = await temporaryFolder();
+  const tool = createShellExec({ root: folder.path });
+  {
+    await using _ = await noMoreFiles();
+    await expect(tool.run({ command: 'uname' }, toolContext())).rejects.toThrow();
+  }
+  expect((await run(tool, { command: 'uname' })).stdout).toBe('Linux\n');
 });

@@ -100,7 +100,7 @@ class CommandRunner {
   readonly #jail: Jail;
   readonly #processes = new ProcessTable();
   readonly #keeper = new CommandKeeper();
-  #limiter: Promise<Limiter> | undefined;
+  #limiter: Limiter | undefined;
   #running = 0;
 
   constructor(settings: Settings, policy: CommandPolicy) {
@@ -124,11 +124,10 @@ class CommandRunner {
     try {
       const cwd = await this.#folder(call.cwd ?? '.');
       const { name, file, args } = await this.#program(call, cwd);
-      this.#limiter ??= createLimiter(this.#settings.memoryBytes, this.#settings.path);
-      const limit = await this.#limiter;
+      this.#limiter ??= await createLimiter(this.#settings.memoryBytes, this.#settings.path);
       return await runProcess({
         name,
-        ...(await limit(file, args)),
+        ...(await this.#limiter(file, args)),
         cwd,
         env: await this.#environment(),
         mark: await this.#mark(),

@@ -2,8 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openDatabase, rowChecksum } from '@skein/engine';
+import { createIdentity, hybridTime } from '@skein/protocol';
 import { expect, test } from 'vitest';
-import { bring, createTestLogs, operationsIn } from '../../test/test-logs.ts';
+import { bring, createTestLogs, everybody, operationsIn, sign } from '../../test/test-logs.ts';
 import type { ToolContext } from '../tool/tool.ts';
 import type { Fact } from './fact.ts';
 import { memoryMigrations } from './memory-migrations.ts';
@@ -78,6 +79,23 @@ test('what is said for another is that author’s here, and this node’s elsewh
   await bring(a.memoryLog, b.memoryLog);
   expect(a.memory.latest()).toMatchObject([{ author: 'somebody' }]);
   expect(b.memory.latest()).toMatchObject([{ author: a.id, source: expect.stringContaining('(from somebody)') }]);
+});
+
+test('all versions of a fact are forgotten, however many a peer brought', async () => {
+  using b = createTestLogs();
+  const author = createIdentity();
+  let previous: Buffer = Buffer.alloc(32);
+  const operations = Array.from({ length: 70 }, (_, index) => {
+    const body = JSON.stringify({ type: 'fact', fact: 'f', text: `plum ${index}`, tags: [], source: '', trusted: true });
+    const time = hybridTime(1_600_000_000_000 + index, 0);
+    const { head, wire } = sign(author, { time, seq: index + 1, previous, body });
+    previous = head.digest;
+    return wire;
+  });
+  expect(await b.memoryLog.accept(operations, everybody)).toMatchObject({ added: 70 });
+  expect(await b.memory.forget('f')).toBe(true);
+  expect(b.texts()).toEqual([]);
+  expect(await b.memory.forget('f')).toBe(false);
 });
 
 test('an edit of a fact that is not there is refused', async () => {

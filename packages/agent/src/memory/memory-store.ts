@@ -168,13 +168,17 @@ export class MemoryStore {
 
   /** Erases a fact's text, all its versions, and leaves a tombstone with its id; false when there is no such fact. */
   async forget(id: string): Promise<boolean> {
-    return this.#database.write((writer) => {
-      const versions = versionsOf(writer, id);
-      if (versions.length === 0) return false;
-      this.#bury(writer, versions, this.#now());
-      this.#tellGone(writer, id, versions);
-      return true;
-    });
+    // A page at a time: there is no bound to how many versions of one fact peers bring.
+    for (let found = false; ; ) {
+      const gone = await this.#database.write((writer) => {
+        const versions = versionsOf(writer, id);
+        this.#bury(writer, versions, this.#now());
+        this.#tellGone(writer, id, versions);
+        return versions.length;
+      });
+      found ||= gone > 0;
+      if (gone < REMOVES_MAX) return found;
+    }
   }
 
   #tellGone(writer: Writer, id: string, versions: readonly FactRow[]): void {

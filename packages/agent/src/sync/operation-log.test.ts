@@ -87,6 +87,26 @@ describe('an operation is taken', () => {
     expect(operationsIn(c.memoryLog)).toEqual(operations);
     expect(b.texts()).toEqual([]);
   });
+
+  test('and kept without effect when what it removes can be no operation', async () => {
+    using b = createTestLogs();
+    const author = createIdentity();
+    const dots = [`${author.id}.${'ab'.repeat(8)}.9999999999999999`, `${'7'.repeat(52)}.${'ab'.repeat(8)}.1`];
+    for (const [index, dot] of dots.entries()) {
+      const body = JSON.stringify({ type: 'forget', fact: 'f', removes: [dot] });
+      const { wire } = sign(author, { time: AT, replica: `${index}`.repeat(16), body });
+      expect(await b.memoryLog.accept([wire], everybody), dot).toMatchObject({ added: 1, refused: [] });
+    }
+    await b.remember('goes on');
+    expect(b.texts()).toEqual(['goes on']);
+  });
+
+  test('and can be read again when a text in it is half of a surrogate pair', async () => {
+    using b = createTestLogs();
+    const body = JSON.stringify({ type: 'fact', fact: 'f\ud83d', text: 'a \ud83d b', tags: [], source: '', trusted: true });
+    await b.memoryLog.accept([sign(createIdentity(), { time: AT, body }).wire], everybody);
+    expect(b.texts()).toHaveLength(1);
+  });
 });
 
 describe('forged', () => {
@@ -119,6 +139,20 @@ describe('forged', () => {
     const wire = { head: forged.toString('base64'), body: factOf('x') };
     await expect(b.memoryLog.accept([wire], everybody)).rejects.toThrow();
     expect(b.memoryLog.heads()).toEqual([]);
+  });
+
+  test('by an author who is let in while it is looked at, it is not taken', async () => {
+    using a = createTestLogs();
+    using b = createTestLogs();
+    const { head } = sign(createIdentity(), { time: AT, body: factOf('x') });
+    const forged = Buffer.from(head.bytes);
+    forged.set(a.identity.bytes, 68);
+    let isTrusted = false;
+    const wire = { head: forged.toString('base64'), body: factOf('x') };
+    const accepted = b.memoryLog.accept([wire], { mayWrite: () => isTrusted });
+    isTrusted = true;
+    expect(await accepted).toMatchObject({ added: 0, refused: [{ author: a.id, code: 'denied', passing: true }] });
+    expect(b.texts()).toEqual([]);
   });
 
   test('as one of another log, it is not taken', async () => {

@@ -203,15 +203,17 @@ export class OperationLog {
     if (view === undefined) throw new SkeinError(`The log ${this.name} is not open yet`, { code: 'unavailable' });
     const mayWrite = (author: PeerId) => author === this.self || options.mayWrite(author);
     const incoming = operations.map((operation) => readOperation(operation, this.name));
+    const authors = new Set(incoming.map(({ head }) => head.author).filter(mayWrite));
     // Dear, and so only for what could be taken: not for strangers' operations, nor for what is here already.
-    assertSigned(incoming.filter(({ head }) => mayWrite(head.author) && !this.#has(head)));
+    assertSigned(incoming.filter(({ head }) => authors.has(head.author) && !this.#has(head)));
     const parts = {
       log: this.name,
       self: this.self,
       view,
       limits: this.#limits,
       nowMs: this.#parts.now(),
-      mayWrite,
+      // Who is let in only meanwhile was a stranger when the signatures were looked at.
+      mayWrite: (author: PeerId) => authors.has(author) && mayWrite(author),
       freshReplica: this.#parts.randomReplica(),
     };
     return this.#parts.database.write((writer) => {

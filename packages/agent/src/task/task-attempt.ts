@@ -49,7 +49,11 @@ export class TaskAttempt {
     try {
       return await this.#perform();
     } catch (thrown) {
-      this.#parts.onError?.(SkeinError.from(thrown));
+      const { ends, onError } = this.#parts;
+      const error = SkeinError.from(thrown);
+      // As `conflict` somebody else has it or has ended it, and tells those who watch.
+      if (error.code !== 'conflict') ends.leave(this.queued.info, error);
+      onError?.(error);
       return undefined;
     }
   }
@@ -106,13 +110,13 @@ export class TaskAttempt {
     begun: BegunTask,
     refused: { readonly error: SkeinError; readonly begunBy: TaskOwner | undefined },
   ): Promise<WaitsAgain | undefined> {
-    const { journal, clock } = this.#parts;
+    const { journal, clock, ends } = this.#parts;
     const { error: failure, begunBy } = refused;
     const isInTime = clock.monotonicMs() + (failure.retryAfterMs ?? 0) < this.queued.deadlineMs;
     if (this.queued.info.origin !== journal.self || !isInTime) {
       return this.#giveBack(begun, new SkeinError(failure.message, { code: 'unavailable', cause: failure }));
     }
-    const info = await journal.release(begun.fence);
+    const info = await ends.release(begun.fence);
     const { place, sinceMs, deadlineMs, tried } = this.queued;
     return { info, kept: { place, sinceMs, deadlineMs, begunBy, tried, failure, failedMs: clock.monotonicMs() } };
   }
@@ -125,7 +129,7 @@ export class TaskAttempt {
       await ends.finish(fence, failedOutcome('failed', error, tokens), tokens);
       return undefined;
     }
-    const info = await journal.release(fence);
+    const info = await ends.release(fence);
     const { place, sinceMs, deadlineMs } = this.queued;
     const tried = [...this.queued.tried, executor.owner];
     const failed = { failure: error, failedMs: clock.monotonicMs() };

@@ -64,6 +64,9 @@ export function acceptTask(writer: Writer, draft: TaskDraft, nowMs: number): Acc
   if (known.digest !== digest) {
     throw new SkeinError(`Task ${draft.id} is another one here: make a new id`, { code: 'conflict' });
   }
+  if (senderOf(draft) !== known.sender) {
+    throw new SkeinError(`Task ${draft.id} was handed over by another node`, { code: 'conflict' });
+  }
   if (draft.attempt < known.attempt) {
     throw new SkeinError(`Task ${draft.id} is at attempt ${known.attempt} by now, so attempt ${draft.attempt} is over`, {
       code: 'conflict',

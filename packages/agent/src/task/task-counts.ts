@@ -32,16 +32,21 @@ export class TaskCounts {
     this.#known = known === undefined ? 0 : integerOf(known, 'known');
   }
 
+  /** No more tasks can be known. */
+  get isFull(): boolean {
+    return this.#known >= this.#limits.maxKnown;
+  }
+
   /** @throws SkeinError `busy` at a bound. */
   reserve(sender: PeerId, { isNew }: { readonly isNew: boolean }): Reservation {
-    const { maxOpen, maxOpenPerSender, maxKnown } = this.#limits;
+    const { maxOpen, maxOpenPerSender } = this.#limits;
     const ofSender = this.#open.get(sender) ?? 0;
     // Its own tasks find a place however many others have handed it.
     const own = sender === this.#self;
     const inAll = own ? ofSender : this.#openInAll - (this.#open.get(this.#self) ?? 0);
     if (inAll >= maxOpen) throw busy(`${inAll} tasks wait or run here`);
     if (!own && ofSender >= maxOpenPerSender) throw busy(`${ofSender} tasks of ${shortPeerId(sender)} wait or run here`);
-    if (isNew && this.#known >= maxKnown) throw busy(`${this.#known} tasks are remembered here`);
+    if (isNew && this.isFull) throw busy(`${this.#known} tasks are remembered here`);
     this.#change(sender, 1);
     this.#known += isNew ? 1 : 0;
     let given = { open: false, known: false };

@@ -164,9 +164,16 @@ export class TaskDispatcher {
   }
 
   #begin(queued: QueuedTask, executor: TaskExecutor): void {
-    this.#queue.take(queued);
     const { journal, clock, ends, meter, announce, onError } = this.#parts;
-    const attempt = new TaskAttempt({ journal, clock, ends, queued, executor, meter, announce, onError });
+    let attempt: TaskAttempt;
+    try {
+      attempt = new TaskAttempt({ journal, clock, ends, queued, executor, meter, announce, onError });
+    } catch (thrown) {
+      // Its row cannot be read: that ends this task, and not the process.
+      this.#endQueued(queued, SkeinError.from(thrown));
+      return;
+    }
+    this.#queue.take(queued);
     const leave = this.#places.take(queued.info.sender, executor.owner);
     this.#active.set(queued.key, { attempt, over: this.#perform(attempt, leave) });
   }

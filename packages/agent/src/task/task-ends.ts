@@ -98,12 +98,13 @@ export class TaskEnds {
           this.#take(task)?.fail(error);
           return;
         }
-        if (error.code !== 'unavailable' && error.code !== 'busy') {
+        // Busy is also what a store of conversations is that is full, and that does not pass by itself.
+        if (error.code === 'busy' ? tries === MAX_TRIES - 1 : error.code !== 'unavailable') {
           // Its conversation cannot take it: then it ends without.
           settle = false;
           end = failedOutcome('failed', error, outcome.tokens);
         }
-        await new Promise<void>((resolve) => this.#parts.clock.after(PAUSE_MS, resolve));
+        await this.#pause();
         continue;
       }
       this.#take(task)?.end(end);
@@ -112,11 +113,37 @@ export class TaskEnds {
     }
   }
 
+  /**
+   * Puts a task back into the queue; tries again for a while when the disk refuses.
+   * @throws SkeinError as `TaskJournal.release`, and what the last try failed with.
+   */
+  async release(fence: Fence): Promise<TaskInfo> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await this.#parts.journal.release(fence);
+      } catch (thrown) {
+        const error = SkeinError.from(thrown);
+        if (error.code === 'conflict' || tries >= MAX_TRIES || this.#stopped !== undefined) throw error;
+        this.#parts.onError?.(error);
+        await this.#pause();
+      }
+    }
+  }
+
+  /** A task goes on with the next start only: those who watch it are told why. */
+  leave(ref: TaskRef, error: SkeinError): void {
+    this.#take(ref)?.fail(error);
+  }
+
   /** Nothing ends any more: those who watch are told so. */
   stop(error: SkeinError): void {
     this.#stopped = error;
     for (const feed of this.#feeds.values()) feed.fail(error);
     this.#feeds.clear();
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => this.#parts.clock.after(PAUSE_MS, resolve));
   }
 
   #take(ref: TaskRef): TaskFeed | undefined {

@@ -141,6 +141,8 @@ describe('what has ended', () => {
       await net.journal.finish(task, done());
     }
     await expect(net.journal.submit(draft())).rejects.toMatchObject({ code: 'busy' });
+    await net.clock.advance(30 * 86_400_000);
+    expect(await net.journal.submit(draft()), 'once no duplicate can come').toMatchObject({ duplicate: false });
   });
 
   test('is unknown: taken up again, the brain is told that the end of the call is not known', async () => {
@@ -207,6 +209,24 @@ describe('a run', () => {
       { callId: '1' },
     ]);
   });
+});
+
+test('a task of another node is read again whatever its conversation is called', async () => {
+  await using net = await createTestTasks();
+  const task = draft({ origin: ALICE, session: 'half a pair: \ud83d' });
+  await net.journal.submit(task);
+  expect(net.journal.info(task)).toMatchObject({ state: 'queued' });
+  expect(await net.journal.recover()).toHaveLength(1);
+});
+
+test('a task that one node handed over is not another’s to take over', async () => {
+  await using net = await createTestTasks();
+  const task = draft({ origin: ALICE });
+  await net.journal.submit(task);
+  await net.journal.finish(task, { ...done(), state: 'failed' });
+  const again = { ...task, attempt: 2, path: [ALICE, BOB] };
+  await expect(net.journal.submit(again)).rejects.toMatchObject({ code: 'conflict' });
+  expect(net.journal.openOf(BOB)).toBe(0);
 });
 
 test('a stored task or step that was changed on the disk is noticed', async () => {

@@ -34,6 +34,8 @@ const EVENTS_PER_RUN = 2 ** 32;
 const MAX_RUNS = 2 ** 20;
 /** Ended tasks between two looks for those to forget. */
 const PRUNE_EVERY = 64;
+/** Between two looks when no more can be known, and so nothing ends. */
+const PRUNE_PAUSE_MS = 10_000;
 
 export interface TaskJournalParts {
   /** Opened with `taskMigrations`, and with those of the sessions when there are any. Who opened it closes it. */
@@ -84,6 +86,7 @@ export class TaskJournal {
   readonly #counts: TaskCounts;
   readonly #conversations: TaskConversations;
   #ends = 0;
+  #prunedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: TaskJournalParts) {
     this.self = parts.self;
@@ -105,6 +108,7 @@ export class TaskJournal {
   async submit(draft: TaskDraft): Promise<{ readonly task: TaskInfo; readonly duplicate: boolean }> {
     checkDraft(draft, { self: this.self, maxRequestChars: this.limits.maxRequestChars });
     const known = findRow(this.#database, draft);
+    if (known === undefined && this.#counts.isFull) await this.#prune();
     const mayOpen = known === undefined || draft.attempt > known.attempt;
     using place = mayOpen ? this.#counts.reserve(senderOf(draft), { isNew: known === undefined }) : undefined;
     const accepted = await this.#database.write((writer) => acceptTask(writer, draft, this.#epoch.align(writer)));
@@ -264,6 +268,15 @@ export class TaskJournal {
   /** Tokens used since a time for tasks that each node handed over. */
   tokensSince(atMs: number): ReadonlyMap<PeerId, number> {
     return sumTokens(this.#database, atMs);
+  }
+
+  /** Makes room, also when nothing ends any more; not each time that somebody asks. */
+  async #prune(): Promise<void> {
+    const nowMs = this.#now();
+    if (Math.abs(nowMs - this.#prunedAtMs) < PRUNE_PAUSE_MS) return;
+    this.#prunedAtMs = nowMs;
+    const { maxEnded, maxEndedAgeMs } = this.limits;
+    this.#counts.forgotten(await this.#database.write((writer) => pruneTasks(writer, { nowMs, maxEnded, maxEndedAgeMs })));
   }
 
   #row(writer: Writer, ref: TaskRef): TaskRow {

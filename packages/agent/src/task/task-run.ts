@@ -86,13 +86,13 @@ export class TaskRun {
     const { executor, clock, deadlineMs } = this.#parts;
     this.#begun = begun;
     this.#seq = begun.nextSeq;
-    this.#count(begun.steps);
     const { signal } = this.#scope;
     const late = new SkeinError('The task took longer than it was given', { code: 'deadline-exceeded' });
     const remainingMs = Math.max(1, deadlineMs - clock.monotonicMs());
     this.#release.push(clock.after(remainingMs, () => this.stop('deadline', late)));
     try {
       if (signal.aborted) throw abortReason(signal);
+      this.#count(begun.steps);
       const outcome = await untilAborted(
         executor.run(begun.task, {
           emit: (event) => this.#emit(event),

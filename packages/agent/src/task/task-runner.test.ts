@@ -107,6 +107,37 @@ describe('a task of this node', () => {
     expect(await outcome).toMatchObject({ state: 'failed', error: { code: 'too-large' } });
   });
 
+  test('whose conversation was deleted, and has no place any more, still ends', async () => {
+    const [began, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const held = executor(async () => {
+      began.resolve();
+      await end.promise;
+      return done();
+    });
+    await using net = await createTestTasks({ placement: always(held) });
+    const outcome = net.run(draft());
+    await began.promise;
+    await net.sessions.delete('s');
+    net.sessions.appending = () => () => {
+      throw new SkeinError('There are 10000 conversations', { code: 'busy' });
+    };
+    end.resolve();
+    for (let tries = 0; tries < 10; tries += 1) await net.clock.advance(1_000);
+    expect(await outcome).toMatchObject({ state: 'failed', error: { code: 'busy' } });
+  });
+
+  test('whose steps are more than may be kept ends, saying so', async () => {
+    const steps = ['one', 'two'].map((text) => ({
+      message: { role: 'assistant' as const, text, toolCalls: [] },
+      tainted: false,
+    }));
+    await using net = await createTestTasks({
+      placement: always(executor(async () => done())),
+      limits: { maxStepEntries: 1 },
+    });
+    expect(await net.run(draft({ steps }))).toMatchObject({ state: 'failed', error: { code: 'too-large' } });
+  });
+
   test('counts the tokens that its brain reports', async () => {
     const brain = new ScriptedBrain(() => [
       { type: 'text-delta', text: 'ok' },
@@ -610,6 +641,46 @@ describe('placing', () => {
     expect(await net.run(task)).toMatchObject({ state: 'done', text: 'whole' });
     expect(seen).toEqual([2, steps]);
     expect(net.journal.get(task)).toMatchObject({ attempt: 2, owner: BOB });
+  });
+
+  test('goes to another though the disk refuses for a moment', async () => {
+    const here = executor(async () => done('here'));
+    await using net = await createTestTasks({ placement: inOrder(unavailable(ALICE), here) });
+    const keep = net.journal.release.bind(net.journal);
+    let refusals = 2;
+    net.journal.release = async (fence) => {
+      refusals -= 1;
+      if (refusals >= 0) throw new SkeinError('the disk is full', { code: 'unavailable' });
+      return keep(fence);
+    };
+    const outcome = net.run(draft());
+    for (let tries = 0; tries < 5; tries += 1) await net.clock.advance(1_000);
+    expect(await outcome).toMatchObject({ state: 'done', text: 'here' });
+  });
+
+  test('that cannot be put back at all is told to those who watch', async () => {
+    await using net = await createTestTasks({ placement: inOrder(unavailable(ALICE)) });
+    net.journal.release = async () => {
+      throw new SkeinError('the disk is full', { code: 'unavailable' });
+    };
+    const outcome = expect(net.run(draft())).rejects.toMatchObject({ message: 'the disk is full' });
+    for (let tries = 0; tries < 10; tries += 1) await net.clock.advance(1_000);
+    await outcome;
+  });
+
+  test('a task whose row is damaged stops no other, and not the process', async () => {
+    let open = false;
+    const here = executor(async ({ text }) => done(text));
+    await using net = await createTestTasks({ placement: { choose: () => (open ? here : 'wait') } });
+    const [damaged, whole] = [draft({ session: '1' }), draft({ session: '2', text: 'whole' })];
+    await net.runner.submit(damaged);
+    await net.runner.submit(whole);
+    await net.database.write((writer) => writer.run("UPDATE tasks SET title = 'x' WHERE id = ?", damaged.id));
+    open = true;
+    net.runner.wake();
+    expect(await net.runner.outcome(whole, { signal: never })).toMatchObject({ text: 'whole' });
+    for (let tries = 0; tries < 10; tries += 1) await net.clock.advance(1_000);
+    expect(net.errors).toMatchObject(Array.from({ length: 5 }, () => ({ code: 'corrupt' })));
   });
 
   test('ends as unknown when it cannot be reached while a call ran that must never be repeated', async () => {

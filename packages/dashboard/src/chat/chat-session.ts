@@ -55,8 +55,10 @@ export class ChatSession {
     const key = this.#newKey('turn');
     const turns = [...state.turns, beginTurn(key, text, id)].slice(-MAX_TURNS);
     keepChat(sessionId);
-    this.store.set({ sessionId, turns, running: true, problem: null, announcement: 'Working' });
+    this.store.set({ sessionId, turns, running: true, loading: false, problem: null, announcement: 'Working' });
     await this.#read(this.#api.ask({ id, text, sessionId }, view.signal), { id, view });
+    // Its past had not come yet.
+    if (state.loading && this.#view === view) await this.follow();
   }
 
   /** Has the node end the work, and every tool it runs. */
@@ -118,6 +120,7 @@ export class ChatSession {
       const now = this.store.get();
       // Whoever asks or opens another meanwhile sees that instead.
       if (this.#view !== view || now.running || now.sessionId !== sessionId) return;
+      if (now.problem !== null) this.store.set({ problem: null });
       const turns = mergeTurns(now.turns, turnsOf(messages, this.#newKey('past'))).slice(-MAX_TURNS);
       const isNew = turns.length !== now.turns.length || turns.some((turn, i) => wordsOf(turn) !== wordsOf(now.turns[i]));
       if (isNew) this.store.set({ turns, announcement: 'This chat went on elsewhere' });

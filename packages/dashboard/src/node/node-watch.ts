@@ -121,7 +121,8 @@ export class NodeWatch {
       } catch (thrown) {
         const error = ApiError.from(thrown);
         if (this.#noteRefusal(error) || life.aborted) return;
-        if (error.code !== 'unavailable') problem = error.message;
+        // Canceled is what fell silent.
+        if (error.code !== 'unavailable' && error.code !== 'canceled') problem = error.message;
         retryMs = Math.max(retryMs, error.retryAfterMs ?? 0);
       }
       if (life.aborted) return;

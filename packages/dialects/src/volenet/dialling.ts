@@ -133,6 +133,8 @@ async function stayOverHttp(parts: DiallingParts, peer: KnownPeer, signal: Abort
       try {
         if ((await discover(parts, signal)) !== peer) return 'another key answers there now';
         misses = 0;
+        // A socket that the peer opened meanwhile, and that ended again, took the place of this way.
+        peer.link.reachableOverHttp(base);
       } catch (error) {
         if (signal.aborted) throw error;
         problem = SkeinError.from(error).message;

@@ -95,7 +95,9 @@ export class KnownPeer {
   tick(): void {
     this.link.tick();
     const nowMs = this.#clock.monotonicMs();
-    if (!this.link.isConnected || this.link.isOurs || nowMs - this.#listedAtMs < LIST_MS) return;
+    if (!this.link.isConnected) return;
+    this.#served.tick();
+    if (this.link.isOurs || nowMs - this.#listedAtMs < LIST_MS) return;
     this.#listedAtMs = nowMs;
     this.link.trySend('tool:list', {});
   }

@@ -1,4 +1,4 @@
-import { depthWithin, ERROR_CODES, SkeinError } from '@skein/protocol';
+import { depthWithin, ERROR_CODES, retryAfter, SkeinError } from '@skein/protocol';
 import { z } from 'zod';
 import { VOLE_PAYLOAD_DEPTH_MAX } from './limits.ts';
 import { sealedBox } from './seal.ts';
@@ -123,7 +123,7 @@ const ROWS = {
       error: z.string().max(20_000).optional().catch(undefined),
       /** Ours alone: what kind of error it is. */
       code: z.enum(ERROR_CODES).optional().catch(undefined),
-      retryAfterMs: z.number().nonnegative().optional().catch(undefined),
+      retryAfterMs: retryAfter.optional().catch(undefined),
     }),
   },
   'task:delegate': { payload: task },

@@ -28,6 +28,8 @@ export class ServedRequests {
   readonly #parts: ServedRequestsParts;
   readonly #running: RunningRequests;
   #listed = NOT_LISTED;
+  /** The list could not be sent, and is not asked for again. */
+  #owesList = false;
   #releaseGrace: () => void = () => {};
 
   constructor(parts: ServedRequestsParts) {
@@ -45,9 +47,16 @@ export class ServedRequests {
     const isSame = text === this.#listed.text;
     if (isSame && (unasked || nowMs - this.#listed.atMs < LIST_PAUSE_MS)) return;
     this.#listed = { text, atMs: nowMs };
-    this.#send('tool:list:response', entries, () => {
+    this.#owesList = false;
+    this.#send('tool:list:response', entries, ({ mayPass }) => {
       this.#listed = NOT_LISTED;
+      this.#owesList = mayPass;
     });
+  }
+
+  /** Called now and then, while the peer is connected. */
+  tick(): void {
+    if (this.#owesList) this.list({ unasked: true });
   }
 
   /** Runs a tool and answers with its result; every refusal is an answer too. */

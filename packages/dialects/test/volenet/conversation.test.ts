@@ -1,4 +1,6 @@
-import { SpecVole, type SpecVoleOptions } from '@skein/testing';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { SpecVole, type SpecVoleOptions, VirtualClock } from '@skein/testing';
 import { describe, expect, it } from 'vitest';
 import { VoleNode, type VoleNodeOptions } from './vole-node.ts';
 
@@ -12,6 +14,36 @@ async function pair(ours: VoleNodeOptions = {}, theirs: SpecVoleOptions = {}) {
   const peer = node.trust(vole.line, ...ALL);
   vole.trust(node.net.line);
   return { vole, node, peer, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+/** Stands before a node, lets no WebSocket through, and has it too busy for the first message of a type. */
+async function busyOnce(url: string, type: string) {
+  let isBusy = true;
+  const passed: string[] = [];
+  const server = createServer(async (request, response) => {
+    const body = (await request.toArray()).join('');
+    const isMeant = body.includes(`"${type}"`);
+    if (isMeant && isBusy) {
+      isBusy = false;
+      response.writeHead(429).end();
+      return;
+    }
+    if (isMeant) passed.push(body);
+    const { method = 'GET' } = request;
+    const answer = await fetch(`${url}${request.url}`, { method, ...(body === '' ? {} : { body }) });
+    response.writeHead(answer.status).end(await answer.text());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  // Proven: a server listening on a host and port has an AddressInfo.
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    passed,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
 }
 
 describe('a VoleNet node that is dialled', () => {
@@ -80,6 +112,34 @@ describe('a VoleNet node that is dialled', () => {
     expect(met.transport).toBe('http');
     expect(await met.callTool('echo', { a: 1 })).toMatchObject({ a: 1 });
     expect(met.notProtected.join()).toContain('HTTP');
+  });
+
+  it('is met over HTTP again when a socket of its own came and went', async () => {
+    const clock = new VirtualClock();
+    await using net = await pair({ clock }, { noWebSocket: true, now: () => clock.now() });
+    const { node, vole, peer } = net;
+    node.connectTo({ url: vole.url });
+    const met = await node.joined(peer);
+    const socket = await vole.dial(node.id, node.url);
+    await vole.sent.find(({ type }) => type === 'pong');
+    while (met.transport !== 'websocket') await clock.advance(0);
+    const left = node.events.next(({ type }) => type === 'peer-left');
+    socket.terminate();
+    await left;
+    for (let ms = 0; ms < 30_000 && !met.isConnected; ms += 20) await clock.advance(20);
+    expect(met.transport).toBe('http');
+  });
+
+  it('gets the list of tools at last when it could not take it at once', async () => {
+    const clock = new VirtualClock();
+    await using net = await pair({ clock }, { echoes: true, now: () => clock.now() });
+    const { node, vole, peer } = net;
+    await using front = await busyOnce(vole.url, 'tool:list:response');
+    node.connectTo({ url: front.url });
+    await node.joined(peer);
+    await node.refusal('busy');
+    for (let ms = 0; ms < 10_000 && front.passed.length === 0; ms += 20) await clock.advance(20);
+    expect(front.passed).toHaveLength(1);
   });
 
   it('is refused when another key answers than the configured one', async () => {

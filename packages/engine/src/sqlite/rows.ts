@@ -21,7 +21,7 @@ export function integerOf(row: Row, column: string): number {
  * bytes of a text. Against decay of the disk, not against an attacker.
  */
 export function rowChecksum(values: readonly SqlValue[]): number {
-  return crc32(JSON.stringify(values, (_, value: unknown) => (typeof value === 'bigint' ? `${value}n` : value)));
+  return crc32(JSON.stringify(values, (_, value: unknown) => asStored(value)));
 }
 
 /** @throws SkeinError `corrupt` when the row's `sum` column is not the checksum of the values. */
@@ -34,6 +34,12 @@ export function verifyRow(row: Row, what: string, values: readonly SqlValue[]): 
       },
     );
   }
+}
+
+function asStored(value: unknown): unknown {
+  if (typeof value === 'bigint') return `${value}n`;
+  // Half of a surrogate pair has no UTF-8: SQLite keeps U+FFFD in its place, and that is what is read.
+  return typeof value === 'string' ? value.toWellFormed() : value;
 }
 
 function wrongColumn(column: string, expected: string, value: unknown): SkeinError {

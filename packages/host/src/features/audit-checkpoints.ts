@@ -8,6 +8,8 @@ const WITNESSES = 3;
 const CALL_MS = 10_000;
 /** Between two checkpoints that are kept of one peer: each is a write to the disk. */
 const KEEP_PAUSE_MS = 5_000;
+/** When a peer that could not answer is asked again. */
+const AGAIN_MS = 10_000;
 
 export interface AuditCheckpointsParts {
   /** This node's key and its former ones. */
@@ -40,6 +42,8 @@ export class AuditCheckpoints {
   readonly #contradicting = new Set<PeerId>();
   /** When a checkpoint of a peer was kept last; as many as there are peers that called. */
   readonly #keptAtMs = new Map<PeerId, number>();
+  /** Takes back a further exchange, by the peer it is with. */
+  readonly #again = new Map<PeerId, () => void>();
 
   constructor(parts: AuditCheckpointsParts) {
     this.#parts = parts;
@@ -63,10 +67,14 @@ export class AuditCheckpoints {
   /** Forgets what is only kept while a peer is here. */
   left(id: PeerId): void {
     this.#keptAtMs.delete(id);
+    this.#again.get(id)?.();
+    this.#again.delete(id);
   }
 
   close(): void {
     this.#release();
+    for (const release of this.#again.values()) release();
+    this.#again.clear();
   }
 
   #chosen(): readonly Peer[] {
@@ -126,9 +134,22 @@ export class AuditCheckpoints {
   }
 
   #failed(peer: Peer, error: SkeinError): void {
+    if (error.mayPass && this.#parts.peers().get(peer.id) === peer) {
+      this.#exchangeAgain(peer);
+      return;
+    }
     // One of an older version, or one that is leaving, keeps nothing; that is no problem of this node.
     if (error.code !== 'invalid' && error.code !== 'unauthenticated') return;
     this.#tell(peer, 'checkpoint-refused', error.message);
+  }
+
+  #exchangeAgain(peer: Peer): void {
+    this.#again.get(peer.id)?.();
+    const release = this.#parts.clock.after(AGAIN_MS, () => {
+      this.#again.delete(peer.id);
+      if (this.#parts.peers().get(peer.id) === peer) this.joined(peer);
+    });
+    this.#again.set(peer.id, release);
   }
 
   #keep(peer: Named, checkpoint: string | null): string | null {

@@ -53,6 +53,8 @@ export class Leadership {
   readonly #listeners = new Set<(status: LeadershipStatus) => void>();
   /** Woken after every event. */
   readonly #waiting = new Set<() => void>();
+  /** What happened and could not be taken since the file could not be written: by peer, or the last setting. */
+  readonly #missed = new Map<PeerId | 'setting', ElectionEvent>();
   #state: ElectionState | undefined;
   /** What a person was last told to do. */
   #advised: string | null = null;
@@ -215,12 +217,21 @@ export class Leadership {
     throw new SkeinError('This node takes no part in elections just now', { code: 'unavailable' });
   }
 
-  /** One event and all that follows from it. What cannot be put on the disk has not happened. */
+  /**
+   * One event and all that follows from it. What cannot be put on the disk has not happened; who came and went, and
+   * another setting, are taken when this node next wakes.
+   */
   #take(event: ElectionEvent): readonly ElectionEffect[] {
     if (this.#state === undefined || this.#closed) return [];
+    if (event.type === 'wake') for (const missed of [...this.#missed.values()]) this.#take(missed);
+    const fact = event.type === 'up' || event.type === 'down' ? event.peer : event.type === 'setting' ? event.type : undefined;
+    if (fact !== undefined) this.#missed.delete(fact);
     const { state, effects } = nextElection(this.#state, event, this.#parts.clock.monotonicMs());
     const persist = effects.find((effect) => effect.type === 'persist');
-    if (persist !== undefined && !this.#write(persist.record)) return [];
+    if (persist !== undefined && !this.#write(persist.record)) {
+      if (fact !== undefined) this.#missed.set(fact, event);
+      return [];
+    }
     this.#state = state;
     for (const effect of effects) this.#do(effect);
     const advice = adviseElection(state);

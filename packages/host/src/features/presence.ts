@@ -64,17 +64,22 @@ export class Presence {
       return;
     }
     for (const peer of this.#parts.mesh.peers.values()) this.#tell(peer);
-    this.#release = this.#parts.clock.after(ANNOUNCE_PAUSE_MS, () => {
-      this.#release = undefined;
-      if (!this.#again) return;
-      this.#again = false;
-      this.changed();
-    });
+    this.#pause();
   }
 
   close(): void {
     this.#closed = true;
     this.#release?.();
+  }
+
+  #pause(): void {
+    if (this.#closed) return;
+    this.#release ??= this.#parts.clock.after(ANNOUNCE_PAUSE_MS, () => {
+      this.#release = undefined;
+      if (!this.#again) return;
+      this.#again = false;
+      this.changed();
+    });
   }
 
   #tell(peer: Peer): void {
@@ -85,7 +90,9 @@ export class Presence {
       peer.publish(presenceState, state);
       this.#told.set(peer.id, text);
     } catch {
-      // It takes nothing just now, or is leaving; it is told with the next change, or when it is back.
+      // It takes nothing just now, or is leaving; it is told after the pause, or when it is back.
+      this.#again = true;
+      this.#pause();
     }
   }
 }

@@ -7,6 +7,8 @@ import type { KnownTools } from './known-tools.ts';
 
 /** Between two listings of one peer, which could say without end that its tools have changed. */
 const LIST_PAUSE_MS = 200;
+/** When a peer that could not list its tools is asked again. */
+const LIST_AGAIN_MS = 10_000;
 /** How long a peer may take to list its tools. */
 const LIST_TIMEOUT_MS = 10_000;
 /** How long a tool may run when its caller says nothing else. */
@@ -23,7 +25,14 @@ export interface RemoteToolsParts {
 }
 
 interface Listing {
+  readonly session: Peer;
   again: boolean;
+  /** It failed, and may go well later. */
+  isFailed: boolean;
+  /** It is over, and only waits to be tried again. */
+  isWaiting: boolean;
+  /** What was told of it, or of those of the same session before it. */
+  problem: string | undefined;
   /** Ends the pause after it. */
   release: () => void;
 }
@@ -31,7 +40,7 @@ interface Listing {
 /** The tools of every connected peer, in the agent's tool set under `peer/tool`. */
 export class RemoteTools {
   readonly #parts: RemoteToolsParts;
-  /** Listings under way or just over, so that one peer has at most one; `again` when it changed meanwhile. */
+  /** Listings under way, just over or to be tried again, so that one peer has at most one; `again` when it changed meanwhile. */
   readonly #listing = new Map<PeerId, Listing>();
 
   constructor(parts: RemoteToolsParts) {
@@ -45,15 +54,23 @@ export class RemoteTools {
 
   /** Asks a peer for its tools and offers them. */
   joined(peer: Peer): void {
-    const running = this.#listing.get(peer.id);
-    if (running !== undefined) {
-      running.again = true;
+    const before = this.#listing.get(peer.id);
+    if (before !== undefined && !before.isWaiting) {
+      before.again = true;
       return;
     }
-    const listing: Listing = { again: false, release: () => undefined };
+    before?.release();
+    const listing: Listing = {
+      session: peer,
+      again: false,
+      isFailed: false,
+      isWaiting: false,
+      problem: before?.session === peer ? before.problem : undefined,
+      release: () => undefined,
+    };
     this.#listing.set(peer.id, listing);
     this.#list(peer)
-      .catch((error: unknown) => this.#failed(peer, SkeinError.from(error)))
+      .catch((error: unknown) => this.#failed(peer, listing, SkeinError.from(error)))
       .finally(() => {
         if (this.#listing.get(peer.id) !== listing) return; // Closed meanwhile.
         listing.release = this.#parts.clock.after(LIST_PAUSE_MS, () => this.#listed(peer, listing));
@@ -65,9 +82,19 @@ export class RemoteTools {
     this.#listing.clear();
   }
 
-  #listed(peer: Peer, { again }: Listing): void {
-    this.#listing.delete(peer.id);
+  #listed(peer: Peer, listing: Listing): void {
+    const { again, isFailed } = listing;
     const session = this.#parts.peerOf(peer.id);
+    if (session === peer && isFailed && !again) {
+      listing.isWaiting = true;
+      listing.release = this.#parts.clock.after(LIST_AGAIN_MS, () => {
+        const now = this.#parts.peerOf(peer.id);
+        if (now === undefined) this.#listing.delete(peer.id);
+        else this.joined(now);
+      });
+      return;
+    }
+    this.#listing.delete(peer.id);
     if (session !== undefined && (again || session !== peer)) this.joined(session);
   }
 
@@ -97,16 +124,15 @@ export class RemoteTools {
     );
   }
 
-  #failed(peer: Peer, error: SkeinError): void {
+  #failed(peer: Peer, listing: Listing, error: SkeinError): void {
     this.left(peer.id);
+    listing.isFailed = error.mayPass;
     // Not to share is a choice, not a problem; one that only joins has not even the method.
     if (error.code === 'denied' || error.code === 'not-found' || this.#parts.peerOf(peer.id) !== peer) return;
-    this.#parts.onEvent({
-      type: 'peer-problem',
-      id: peer.id,
-      name: peer.name,
-      problem: `its tools cannot be listed: ${error.message}`,
-    });
+    const problem = `its tools cannot be listed: ${error.message}`;
+    if (problem === listing.problem) return;
+    listing.problem = problem;
+    this.#parts.onEvent({ type: 'peer-problem', id: peer.id, name: peer.name, problem });
   }
 }
 

@@ -10,6 +10,8 @@ const AGAIN_MS = 10_000;
 const RECORDED_PER_MINUTE = 60;
 /** A peer that ends so knows no revocation lists, or wants none of us. */
 const FINAL: ReadonlySet<string> = new Set(['not-found', 'denied', 'invalid']);
+/** What is wrong with a list itself, which no other try mends. */
+const WRONG: ReadonlySet<string> = new Set(['invalid', 'unauthenticated', 'conflict']);
 
 export interface RevocationsParts {
   readonly identity: Identity;
@@ -48,7 +50,12 @@ export class Revocations {
   /** Makes this node's list from the trust file, now and at each change of it. */
   start(): void {
     this.#publish();
-    this.#release = this.#parts.trust.onChange(() => this.#publish());
+    this.#release = this.#parts.trust.onChange(({ id }) => {
+      this.#publish();
+      // One that was just made a revoker: what it revoked before counts from now on.
+      const peer = this.#parts.peers().get(id);
+      if (peer !== undefined && this.#parts.isRevoker(id)) this.#exchange(peer);
+    });
   }
 
   /** Exchanges lists with a peer that has just come. */
@@ -95,6 +102,7 @@ export class Revocations {
     if (list !== null && this.#parts.isRevoker(peer.id)) this.#take(peer, list);
   }
 
+  /** @throws SkeinError `unavailable` for a list that is to be brought again: it could not be put in force or kept. */
   #take(peer: { readonly id: PeerId; readonly name: string }, text: string): void {
     const { lists, trust, identity, isRevoker, audit } = this.#parts;
     if (!isRevoker(peer.id)) {
@@ -112,7 +120,9 @@ export class Revocations {
     } catch (thrown) {
       const error = SkeinError.from(thrown);
       this.#record(peer, 'revocations-refused', error.message);
+      if (WRONG.has(error.code)) return;
       if (error.code === 'internal' || error.code === 'unavailable') this.#parts.onError(error);
+      throw new SkeinError('The revocation list cannot be taken just now', { code: 'unavailable', cause: thrown });
     }
   }
 

@@ -1,10 +1,12 @@
 import { DeltaRelay, Scope, type Tool, type ToolContext, type ToolSet, untilAborted } from '@skein/agent';
-import type { Mesh, Router } from '@skein/mesh';
+import type { Clock, Mesh, Peer, Router } from '@skein/mesh';
 import { type Json, type PeerId, SkeinError, type ToolDescriptor, toolsCall, toolsChanged, toolsList } from '@skein/protocol';
 import type { HostEvent } from '../events.ts';
 
 /** Characters of partial output of one call that are passed on. */
 const PARTIAL_OUTPUT_CHARS_MAX = 1_000_000;
+/** When a peer that took nothing is told again. */
+const ANNOUNCE_AGAIN_MS = 1_000;
 
 export interface ShareToolsParts {
   /** This node's own id. */
@@ -29,7 +31,7 @@ export interface ShareToolsParts {
     readonly ok: boolean;
     readonly ms: number;
   }) => void;
-  readonly monotonicMs: () => number;
+  readonly clock: Pick<Clock, 'monotonicMs' | 'after'>;
   /** The longest one call may take: `agent.toolTimeoutMs`. */
   readonly toolTimeoutMs: () => number;
 }
@@ -55,6 +57,10 @@ export class ShareTools {
   readonly #local = new Map<string, Tool>();
   #running = 0;
   readonly #release: () => void;
+  /** Peers that have yet to be told of a change. */
+  readonly #untold = new Set<PeerId>();
+  #releaseAgain: (() => void) | undefined;
+  #closed = false;
 
   constructor(parts: ShareToolsParts) {
     this.#parts = parts;
@@ -90,10 +96,10 @@ export class ShareTools {
 
   async #call(call: ToolsCall, context: CallerContext): Promise<Json> {
     const { tool: name, input, onBehalfOf } = call;
-    const { monotonicMs } = this.#parts;
+    const { clock } = this.#parts;
     const tool = this.#find(context.peer.id, name);
     this.#assertAllowed(onBehalfOf, name);
-    const startedAtMs = monotonicMs();
+    const startedAtMs = clock.monotonicMs();
     const served = new ServedCall(call, context);
     let ok = false;
     this.#count(1);
@@ -104,7 +110,7 @@ export class ShareTools {
       return output ?? null;
     } finally {
       this.#count(-1);
-      this.#told(context.peer, tool, ok, monotonicMs() - startedAtMs);
+      this.#told(context.peer, tool, ok, clock.monotonicMs() - startedAtMs);
     }
   }
 
@@ -115,17 +121,34 @@ export class ShareTools {
 
   /** Tells every peer that what it may use has changed. */
   announce(): void {
-    for (const peer of this.#parts.mesh.peers.values()) {
-      try {
-        peer.publish(toolsChanged, {});
-      } catch {
-        // It takes nothing just now, or is leaving; the others are told, and it lists the tools anew when it is back.
-      }
-    }
+    for (const peer of this.#parts.mesh.peers.values()) this.#announceTo(peer);
   }
 
   close(): void {
+    this.#closed = true;
     this.#release();
+    this.#releaseAgain?.();
+  }
+
+  #announceTo(peer: Peer): void {
+    try {
+      peer.publish(toolsChanged, {});
+      this.#untold.delete(peer.id);
+    } catch {
+      // It takes nothing just now, or is leaving; the others are told, and it lists the tools anew when it is back.
+      this.#untold.add(peer.id);
+      this.#announceAgain();
+    }
+  }
+
+  #announceAgain(): void {
+    if (this.#closed) return;
+    this.#releaseAgain ??= this.#parts.clock.after(ANNOUNCE_AGAIN_MS, () => {
+      this.#releaseAgain = undefined;
+      const untold = [...this.#untold];
+      this.#untold.clear();
+      for (const peer of untold.flatMap((id) => this.#parts.mesh.peers.get(id) ?? [])) this.#announceTo(peer);
+    });
   }
 
   #told(peer: { readonly id: PeerId; readonly name: string }, tool: Tool, ok: boolean, ms: number): void {

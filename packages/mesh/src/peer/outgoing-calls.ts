@@ -10,6 +10,7 @@ import {
   type MessageHeader,
   type Method,
   type Priority,
+  retryAfter,
   SkeinError,
 } from '@skein/protocol';
 import { z } from 'zod';
@@ -81,7 +82,7 @@ const ONCE = { once: true } as const;
 const errorBody = z.object({
   code: z.enum(ERROR_CODES).catch('internal'),
   message: z.string().max(4_000),
-  retryAfterMs: z.number().nonnegative().optional(),
+  retryAfterMs: retryAfter.optional(),
 });
 
 /** The calls this node made to one peer and that peer alone can answer. */
@@ -208,6 +209,8 @@ export class OutgoingCalls {
     if (pending.untakenBytes > UNTAKEN_BYTES_MAX)
       throw new SkeinError('more parts than it had credit for', { code: 'invalid' });
     const take = async () => {
+      // Its caller may have what it asked for from somebody else by now.
+      if (this.#pending.get(header.call) !== pending) return;
       await options.onPart?.(part);
       pending.untakenBytes -= bytes;
       this.#giveCredit(header, pending, bytes);
@@ -275,7 +278,8 @@ function errorOf(value: unknown): SkeinError {
   return new SkeinError(message, { code, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
 }
 
+/** Of a schema's complaints the first: a peer could make it name very many things. */
 function reasonOf(error: unknown): string {
-  if (error instanceof z.ZodError) return z.prettifyError(error);
+  if (error instanceof z.ZodError) return z.prettifyError({ issues: error.issues.slice(0, 8) });
   return error instanceof Error ? error.message : String(error);
 }

@@ -5,8 +5,8 @@ import type { Carrier, StreamConnection } from './stream-connection.ts';
 
 /** How long a dialler may leave without asking for more. */
 const IDLE_MS = 15_000;
-/** The same after the last request it had waiting broke off: one that is still there asks again at once. */
-const BROKEN_MS = 500;
+/** The same after the last request it had waiting broke off: one that is still there asks again at once, on a slow line a second later. */
+const BROKEN_MS = 1_500;
 /** Requests that are left without an answer; of more, the oldest is refused. A dialler has three under way. */
 const HELD_MAX = 8;
 

@@ -14,7 +14,10 @@ export interface FileWatchParts {
   /** It need not exist, but its directory must. */
   readonly path: string;
   readonly clock: Clock;
-  /** Somebody else has changed the file, and it has stood for a moment. What it throws goes to `onError`. */
+  /**
+   * Somebody else has changed the file, and it has stood for a moment. What it throws goes to `onError`, once for each
+   * change; a fault that may pass has it called again.
+   */
   readonly onChanged: () => void;
   readonly onError: (error: SkeinError) => void;
 }
@@ -24,6 +27,8 @@ export class FileWatch {
   readonly #parts: FileWatchParts;
   /** Modification time, size and inode of the file last looked at. */
   #seen = '';
+  /** The state of the file of which a fault was told. */
+  #reported: string | undefined;
   /** The change that is waited for to settle. */
   #pending: { readonly signature: string; readonly sinceMs: number } | undefined;
   #releaseSettle: () => void = () => {};
@@ -72,9 +77,20 @@ export class FileWatch {
   #settled(): void {
     const signature = this.#signature();
     if (signature === this.#seen) return;
+    const before = this.#seen;
     this.#pending = undefined;
     this.#seen = signature;
-    this.#parts.onChanged();
+    try {
+      this.#parts.onChanged();
+    } catch (thrown) {
+      const error = SkeinError.from(thrown);
+      // What is wrong with the file stays so until somebody changes it; what the system had against reading it may pass.
+      if (error.mayPass && this.#seen === signature) this.#seen = before;
+      if (this.#reported === signature) return;
+      this.#reported = signature;
+      throw error;
+    }
+    this.#reported = undefined;
   }
 
   #signature(): string {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { defineMethod } from './method.ts';
 import { operationMethods, wireOperation } from './operations.ts';
+import { peerId } from './peer-id.ts';
 
 /**
  * The memory's log between peers. Who brings an operation needs `memory-read` alone, since its author's signature says
@@ -9,7 +10,13 @@ import { operationMethods, wireOperation } from './operations.ts';
 export const memoryOperations = operationMethods('memory', 'memory-read');
 
 /** Names one operation: author, replica and sequence. */
-export const operationDot = z.string().regex(/^[a-z2-7]{52}\.[0-9a-f]{16}\.[1-9][0-9]{0,15}$/);
+export const operationDot = z
+  .string()
+  .regex(/^[a-z2-7]{52}\.[0-9a-f]{16}\.[1-9][0-9]{0,15}$/)
+  .refine((dot) => {
+    const [author, , seq] = dot.split('.');
+    return peerId.safeParse(author).success && Number.isSafeInteger(Number(seq));
+  }, 'expected the name of an operation');
 
 /** What an operation on the memory says. A `type` that is not known is kept and passed on, and changes nothing. */
 export const memoryChange = z.discriminatedUnion('type', [

@@ -43,6 +43,16 @@ describe('a program with a list of hosts', () => {
     expect(answer.replaceAll(/[^x]/g, '').length).toBeGreaterThanOrEqual(big.length);
   });
 
+  test('is told when a server answers by changing the protocol', async () => {
+    const changing = net.createServer((socket) => {
+      socket.once('data', () => socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n'));
+    });
+    await using server = await serveHttp(undefined, changing);
+    using proxy = await startProxy([server.authority]);
+    const answer = await proxy.send(get(`http://${server.authority}/`));
+    expect(answer).toMatch(/^HTTP\/1\.1 502 127\.0\.0\.1:\d+ gave no answer/);
+  });
+
   test('is refused another host, and told which and how it would be granted, as its node is, once', async () => {
     await using server = await serveHttp();
     using proxy = await startProxy([server.authority], { resolveHost: at('127.0.0.1') });

@@ -162,14 +162,18 @@ export class EgressProxy implements Disposable {
       headers: ['Host', target.authority, ...framing, ...withoutHopByHop(request.rawHeaders, ['host', 'expect'])],
       maxHeaderSize: this.#limits.maxHeadBytes,
     });
-    // Told by what is waited for below; what comes later is of no use to anybody.
-    outgoing.on('error', () => undefined);
     response.once('close', () => outgoing.destroy());
-    const answered = once(outgoing, 'response');
+    const answered = Promise.withResolvers<IncomingMessage>();
+    outgoing.once('response', answered.resolve);
+    // What comes after the answer is of no use to anybody.
+    outgoing.on('error', answered.reject);
+    // All that is told of an answer that changes the protocol (101), which is not passed on.
+    outgoing.once('close', () =>
+      answered.reject(new SkeinError(`${target.host}:${target.port} gave no answer`, { code: 'unavailable' })),
+    );
     // An answer may come before all is sent; what is left of the body then fails by itself.
     pipeline(request, outgoing).catch(() => undefined);
-    // Proven: it is what Node emits with 'response'.
-    const [incoming] = (await answered) as [IncomingMessage];
+    const incoming = await answered.promise;
     response.writeHead(incoming.statusCode ?? 502, incoming.statusMessage, withoutHopByHop(incoming.rawHeaders));
     await pipeline(incoming, response);
   }

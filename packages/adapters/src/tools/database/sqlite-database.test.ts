@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, test } from 'vitest';
-import { rejection, temporaryFolder } from '../../../test/tool-fixture.ts';
+import { noMoreFiles, rejection, temporaryFolder } from '../../../test/tool-fixture.ts';
+import { findMemoryLimiter } from '../memory-limit.ts';
 import type { Parameter } from './database.ts';
 import { SqliteDatabase } from './sqlite-database.ts';
 
@@ -233,6 +234,15 @@ test('a file that is no database is named corrupt', async () => {
     database.query({ sql: 'SELECT * FROM t', params: [], maxRows: 1, maxBytes: 1_024 }, AbortSignal.timeout(9_000)),
   );
   expect(refused.code).toBe('corrupt');
+});
+
+test.skipIf((await findMemoryLimiter()) === undefined)('a process that cannot be started is tried again', async () => {
+  await using db = await shop();
+  {
+    await using _ = await noMoreFiles();
+    expect((await rejection(db.query('SELECT 1 AS a'))).code).toBe('unavailable');
+  }
+  expect((await db.query('SELECT 1 AS a')).rows).toEqual([{ a: 1 }]);
 });
 
 test('disposing of it before its process has started ends what waits', async () => {

@@ -99,7 +99,13 @@ export class SqliteDatabase implements Database {
       env: {},
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
-    child.on('error', () => undefined); // `exit` follows, or nobody asked it anything yet.
+    child.on('error', () => undefined); // `exit` follows, or it was not started at all.
+    if (child.pid === undefined) {
+      throw new SkeinError(`The database ${name} cannot be opened now; try again`, {
+        code: 'unavailable',
+        retryAfterMs: 1_000,
+      });
+    }
     child.once('exit', () => {
       if (this.#child === child) this.#child = undefined;
     });

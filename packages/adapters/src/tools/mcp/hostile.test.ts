@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { toolDescriptor } from '@skein/protocol';
 import { describe, expect, test } from 'vitest';
-import { gone, hostile, runServers, shop } from '../../../test/mcp/running.ts';
+import { gone, hostile, runServers, shop, spawnPlain } from '../../../test/mcp/running.ts';
 import { rejection, toolContext, until } from '../../../test/tool-fixture.ts';
 
 /** The longest this thread was held up while something ran, as a 99th percentile in milliseconds. */
@@ -192,4 +192,22 @@ test('a name stays with the tool that has it when another server comes by a tool
   expect(running.tool('a_b_work').descriptor).toEqual(named.descriptor);
   expect(await running.tool('a_b_work').run({}, toolContext())).toBe('work done');
   expect(running.names().filter((name) => /^a_b_work_[0-9a-f]{6}$/.test(name))).toHaveLength(1);
+});
+
+test('a server that was started again is listed again when it has other tools, however soon that is', async () => {
+  const lives = ['changes-and-dies', 'changes-again'];
+  await using running = await runServers(
+    { bad: hostile('default') },
+    { spawn: (program) => spawnPlain({ ...program, command: [...program.command.slice(0, -1), lives.shift() ?? 'default'] }) },
+  );
+  await rejection(running.tool('bad_work').run({}, toolContext()));
+  // The first one's pause between two listings is not over.
+  await until(
+    async () =>
+      (await running
+        .tool('bad_work')
+        .run({}, toolContext())
+        .catch(() => '')) === 'work done',
+  );
+  await until(() => running.names().includes('bad_new'));
 });

@@ -40,6 +40,9 @@ interface Session {
   readonly client: Client;
   readonly ended: Promise<SkeinError>;
   readonly end: (why: SkeinError) => void;
+  /** It has said that its tools are others, and was not asked for them since. */
+  changed: boolean;
+  relisting: Promise<void> | undefined;
 }
 
 /**
@@ -58,8 +61,6 @@ export class McpServer implements AsyncDisposable {
   #running: Promise<void> | undefined;
   /** The session that a ping is out in. */
   #examined: Session | undefined;
-  #relisting: Promise<void> | undefined;
-  #changedMeanwhile = false;
 
   constructor(parts: McpServerParts) {
     this.#parts = parts;
@@ -213,7 +214,7 @@ export class McpServer implements AsyncDisposable {
         listChanged: { tools: { autoRefresh: false, onChanged: () => this.#changed(session) } },
       },
     );
-    const session: Session = { client, ended, end };
+    const session: Session = { client, ended, end, changed: false, relisting: undefined };
     let fault: Error | undefined;
     client.onerror = (error) => {
       fault = error;
@@ -234,16 +235,16 @@ export class McpServer implements AsyncDisposable {
   }
 
   #changed(session: Session): void {
-    this.#changedMeanwhile = true;
-    this.#relisting ??= this.#relist(session).finally(() => {
-      this.#relisting = undefined;
+    session.changed = true;
+    session.relisting ??= this.#relist(session).finally(() => {
+      session.relisting = undefined;
     });
   }
 
   async #relist(session: Session): Promise<void> {
     const { signal } = this.#closing;
-    while (this.#changedMeanwhile && !signal.aborted) {
-      this.#changedMeanwhile = false;
+    while (session.changed && !signal.aborted) {
+      session.changed = false;
       const timeout = AbortSignal.timeout(this.#parts.config.startTimeoutMs);
       try {
         await this.#list(session, AbortSignal.any([signal, timeout]));

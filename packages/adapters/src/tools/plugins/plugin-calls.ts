@@ -84,9 +84,9 @@ export class PluginCalls {
     };
   }
 
-  /** Resolves when the node has taken it; at once when the call was stopped, since nobody reads it any more. */
+  /** Resolves when the node has taken it; at once when the call was stopped or has ended, since nobody reads it any more. */
   #sendDelta(id: number, call: RunningCall, text: string): Promise<void> {
-    if (call.controller.signal.aborted) return Promise.resolve();
+    if (call.controller.signal.aborted || this.#running.get(id) !== call) return Promise.resolve();
     const { promise, resolve } = Promise.withResolvers<void>();
     call.more = resolve;
     this.#send({ type: 'delta', id, text });

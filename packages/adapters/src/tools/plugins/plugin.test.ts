@@ -115,6 +115,25 @@ describe('a tool of a plug-in', () => {
     expect(plugins.crashes).toEqual([]);
   });
 
+  test('that emits after it failed does no harm to the others of its process', async () => {
+    await using plugins = await startPlugins({
+      'x.mjs': `let emitted = false;
+        export const late = tool('late', (_, { emit }) => {
+          setTimeout(() => { void emit('late'); emitted = true; }, 20);
+          throw new Error('too slow');
+        });
+        export const waits = tool('waits', async () => {
+          while (!emitted) await new Promise((ok) => setTimeout(ok, 5));
+          return 'waited';
+        });`,
+    });
+    const other = plugins.call('waits');
+    await rejection(plugins.call('late'));
+    expect(await other).toBe('waited');
+    expect(await plugins.call('waits')).toBe('waited');
+    expect(plugins.crashes).toEqual([]);
+  });
+
   test('is called so often at once and no more', async () => {
     await using plugins = await startPlugins({ 'x.mjs': "export const waits = tool('waits', () => new Promise(() => {}));" });
     const stop = new AbortController();
@@ -138,6 +157,26 @@ describe('a plug-in that fails', () => {
       message: expect.stringMatching(/failed 5 times within 30 s and is off until its node starts again; .*exit code 7/),
     });
     expect(plugins.crashes).toHaveLength(5);
+  });
+
+  test('is started again once, also when it is called before it has ended', async () => {
+    await using notes = await temporaryFolder();
+    const note = join(notes.path, 'starts');
+    {
+      await using plugins = await startPlugins(
+        {
+          'x.mjs': `fs.appendFileSync(process.env.NOTE, 'x');
+            export const breaks = tool('breaks', () => { fs.writeSync(1, 'no message\\n'); return new Promise(() => {}); });
+            ${COUNTS}`,
+        },
+        { allow: { env: ['NOTE'], write: [notes.path] }, environment: { NOTE: note } },
+      );
+      expect((await rejection(plugins.call('breaks'))).message).toContain('wrote something to its node that is no message');
+      expect(await plugins.call('count')).toBe(1);
+      expect(await plugins.call('count')).toBe(2);
+      expect(plugins.crashes).toHaveLength(1);
+    }
+    expect(await readFile(note, 'utf8')).toBe('xx');
   });
 
   test('and whose file has changed is not started again', async () => {

@@ -117,8 +117,11 @@ export class Plugin implements AsyncDisposable {
     const process = await this.#parts.spawn(digest);
     const life = new PluginLife({ name: this.#name, process, lacks: this.#parts.lacks });
     this.#lives.add(life);
+    let loaded = false;
+    // Hears of its end first: whoever waits for that to start it again finds it being started.
     const ended = life.ended.then((end) => {
       this.#lives.delete(life);
+      if (loaded && end.crashed) this.#crashed(`${this.#name} ${end.how}`, end.lastWords);
       return end;
     });
     if (this.#closing.signal.aborted) life.end({ how: 'was ended with its node', crashed: false });
@@ -133,9 +136,7 @@ export class Plugin implements AsyncDisposable {
     } finally {
       clearTimeout(late);
     }
-    void ended.then(({ how, crashed, lastWords }) => {
-      if (crashed) this.#crashed(`${this.#name} ${how}`, lastWords);
-    });
+    loaded = true;
     return life;
   }
 

@@ -157,7 +157,7 @@ export class TaskPlacement implements Placement {
     const { id } = peer;
     const slots = this.#voleSlots.get(id) ?? new Slots(VOLE_TASKS_MAX);
     this.#voleSlots.set(id, slots);
-    const onDenied = () => void this.#busyUntilMs.set(id, this.#parts.clock.monotonicMs() + DENIED_MS);
+    const onDenied = () => this.#leaveAlone(id, DENIED_MS);
     return new VoleExecutor({ peer, fromName, slots, hadIt: task.owner === id, onDenied });
   }
 
@@ -179,7 +179,11 @@ export class TaskPlacement implements Placement {
   }
 
   #busy(id: PeerId, { retryAfterMs = BUSY_MS }: SkeinError): void {
-    this.#busyUntilMs.set(id, this.#parts.clock.monotonicMs() + retryAfterMs);
-    this.#parts.onRoom(retryAfterMs);
+    this.#leaveAlone(id, retryAfterMs);
+  }
+
+  #leaveAlone(id: PeerId, ms: number): void {
+    this.#busyUntilMs.set(id, this.#parts.clock.monotonicMs() + ms);
+    this.#parts.onRoom(ms);
   }
 }

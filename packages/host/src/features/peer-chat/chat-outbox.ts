@@ -145,5 +145,5 @@ export class ChatOutbox {
 }
 
 function againIn({ retryAfterMs = AGAIN_MS }: SkeinError): number {
-  return Math.min(Math.max(retryAfterMs, 1), AGAIN_MAX_MS);
+  return Math.min(retryAfterMs, AGAIN_MAX_MS);
 }
