@@ -1,5 +1,6 @@
+import { freePorts } from '@skein/mesh';
 import { type BrokerOptions, ServiceBroker } from 'moleculer';
-import { type Contender, type Facts, fact, freePort } from '../contender.ts';
+import { type Contender, type Facts, fact } from '../contender.ts';
 
 /** Moleculer's remote action over its TCP transporter: neither signed nor encrypted. */
 export const moleculer: Contender = {
@@ -9,7 +10,8 @@ export const moleculer: Contender = {
 
   // Without discovery both sides must know both ports beforehand.
   async prepare() {
-    const facts = { server: String(await freePort()), caller: String(await freePort()) };
+    const [server, caller] = await freePorts(2);
+    const facts = { server: String(server), caller: String(caller) };
     return { facts, async [Symbol.asyncDispose]() {} };
   },
 

@@ -4,7 +4,8 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { connect } from '@nats-io/transport-node';
-import { type Contender, fact, freePort } from '../contender.ts';
+import { freePorts } from '@skein/mesh';
+import { type Contender, fact } from '../contender.ts';
 
 const FOLDERS = [...(process.env.PATH ?? '').split(path.delimiter), '/usr/sbin', '/usr/local/bin'];
 
@@ -15,7 +16,7 @@ export const nats: Contender = {
   missing: () => (findServer() === undefined ? 'no nats-server here; apt-get install -y nats-server' : null),
 
   async prepare() {
-    const port = await freePort();
+    const [port] = await freePorts(1);
     const server = spawn(findServer() ?? 'nats-server', ['-a', '127.0.0.1', '-p', String(port)], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });

@@ -1,9 +1,8 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { formatTrustLine, loadOrCreateIdentity, parseTrustLine } from '@skein/mesh';
+import { formatTrustLine, freePorts, loadOrCreateIdentity, parseTrustLine } from '@skein/mesh';
 import { formatKeyLine } from '@skein/protocol';
-import { lastingPorts } from '../contender.ts';
 import { pause } from '../measure.ts';
 import type { NodeSettings, NodeStatus } from './messages.ts';
 import { type Lead, RunningNodes } from './running-nodes.ts';
@@ -116,7 +115,7 @@ async function writeNodes(
   { count, net, tools, bothDial = false }: NodeNetworkOptions,
 ): Promise<readonly NodeSettings[]> {
   const nodes: { readonly line: string; readonly url: string; readonly settings: NodeSettings }[] = [];
-  for (const [place, port] of (await lastingPorts(count)).entries()) {
+  for (const [place, port] of (await freePorts(count)).entries()) {
     const name = `node-${place}`;
     const dataDir = path.join(root, name);
     await mkdir(path.join(dataDir, 'tools'), { recursive: true, mode: 0o700 });

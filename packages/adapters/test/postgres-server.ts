@@ -2,9 +2,9 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { accessSync, chownSync, constants, globSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
+import { freePorts } from '@skein/testing';
 import { temporaryFolder } from './tool-fixture.ts';
 
 /** Why no PostgreSQL server can be started here; undefined when one can. */
@@ -37,7 +37,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     ...NOBODY,
     cwd: folder.path,
   });
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   const settings = ['-h', '127.0.0.1', '-p', String(port), '-k', '', '-c', 'fsync=off', '-c', 'max_connections=20'];
   const server = spawn(join(programs, 'postgres'), ['-D', data, ...settings], {
     ...NOBODY,
@@ -71,17 +71,6 @@ function isProgram(file: string): boolean {
   } catch {
     return false;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  const { promise, resolve } = Promise.withResolvers<number>();
-  server.listen(0, '127.0.0.1', () => {
-    const address = server.address();
-    const port = typeof address === 'object' && address !== null ? address.port : 0;
-    server.close(() => resolve(port));
-  });
-  return promise;
 }
 
 async function ready(server: ChildProcess): Promise<void> {

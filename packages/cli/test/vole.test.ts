@@ -1,9 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import path from 'node:path';
-import { SpecVole } from '@skein/testing';
+import { freePorts, SpecVole } from '@skein/testing';
 import { expect, test } from 'vitest';
 import { SkeinProcess, skein, TempDir } from './skein-process.ts';
 
@@ -37,21 +35,11 @@ class VoleFolder extends TempDir {
   }
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (typeof address !== 'object' || address === null) throw new Error('no port was given');
-  return address.port;
-}
-
 /** A coordinator with a brain and a worker with a shell, each trusting the other's key, as the VoleNet guide begins. */
 async function guidePair(): Promise<{ coordinator: VoleFolder; worker: VoleFolder } & Disposable> {
   const coordinator = new VoleFolder('coordinator');
   const worker = new VoleFolder('worker');
-  const [here, there] = [await freePort(), await freePort()];
+  const [here, there] = await freePorts(2);
   coordinator.configure({
     brain: '@openvole/paw-brain',
     paws: [

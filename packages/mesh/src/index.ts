@@ -18,6 +18,7 @@ export { TokenBucket } from './peer/token-bucket.ts';
 export * from './router.ts';
 export { StrangerBudget } from './stranger-budget.ts';
 export { systemBoot } from './system-boot.ts';
+export { freePorts } from './transport/free-ports.ts';
 export { createHttpTransport, type HttpTransportOptions } from './transport/http.ts';
 export { HttpAcceptor, type HttpAcceptorParts } from './transport/http-acceptor.ts';
 export * from './transport/memory.ts';

@@ -1,3 +1,4 @@
+export { freePorts } from '@skein/mesh';
 export * from './browser.ts';
 export * from './buffering-proxy.ts';
 export * from './chaos-proxy.ts';

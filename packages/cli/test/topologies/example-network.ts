@@ -1,11 +1,10 @@
-import { randomInt } from 'node:crypto';
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
 import type { WriteStream } from 'node:tty';
 import { fileURLToPath } from 'node:url';
 import { type AgentEvent, connectToRunning, dataDir, type GatewayClient, loadConfig } from '@skein/host';
+import { freePorts } from '@skein/testing';
 import { expect } from 'vitest';
 import { runSkein } from '../../src/run-skein.ts';
 import { Shell } from '../../src/shell.ts';
@@ -203,29 +202,4 @@ async function adapt(folder: string, edit: Readonly<Record<string, Edit>>): Prom
     writeFileSync(file, hasBrain ? edited : withBrain({ provider: 'intents' })(edited));
   }
   return nodes;
-}
-
-/** Below what the system gives to those who ask for any port, so that nobody is given one before its node takes it. */
-const PORTS = { first: 12_000, count: 20_000 } as const;
-
-/** Free ports, all held at once so that none comes twice. */
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, holdPort));
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return typeof address === 'object' && address !== null ? address.port : 0;
-  });
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
-async function holdPort(): Promise<Server> {
-  for (;;) {
-    const port = PORTS.first + randomInt(PORTS.count);
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const server = createServer()
-      .once('error', () => resolve(false))
-      .listen(port, '127.0.0.1', () => resolve(true));
-    if (await promise) return server;
-  }
 }

@@ -1,8 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { ensureDirectory, KnownNodes, loadOrCreateIdentity, TrustStore, writeFileAtomic } from '@skein/mesh';
+import { ensureDirectory, freePorts, KnownNodes, loadOrCreateIdentity, TrustStore, writeFileAtomic } from '@skein/mesh';
 import { formatKeyLine, type Identity, SkeinError } from '@skein/protocol';
 import { z } from 'zod';
 import { CONFIG_FILE, type NodeConfig } from '../config/load-config.ts';
@@ -138,12 +137,11 @@ function writeConfig(
 async function choosePorts(root: string, names: readonly string[]): Promise<ReadonlyMap<string, number>> {
   const file = path.join(root, 'ports.json');
   const before = readPorts(file);
-  const ports = new Map<string, number>();
-  for (const name of names) {
-    const remembered = before[name];
-    const isTaken = remembered === undefined || [...ports.values()].includes(remembered);
-    ports.set(name, (isTaken ? undefined : await freePort(remembered)) ?? (await freePort(0)) ?? 0);
-  }
+  const free = await freePorts(
+    names.length,
+    names.map((name) => before[name]),
+  );
+  const ports = new Map(names.map((name, place) => [name, free[place] ?? 0]));
   writeFileSync(file, `${JSON.stringify(Object.fromEntries(ports))}\n`);
   return ports;
 }
@@ -155,19 +153,6 @@ function readPorts(file: string): Readonly<Record<string, number>> {
   } catch {
     return {}; // Ports are only a convenience: a damaged file means other ones.
   }
-}
-
-/** The port, or with 0 one that the system chooses; undefined when it cannot be had. */
-function freePort(port: number): Promise<number | undefined> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(undefined));
-    server.listen({ host: HOST, port }, () => {
-      const address = server.address();
-      const found = typeof address === 'object' && address !== null ? address.port : undefined;
-      server.close(() => resolve(found));
-    });
-  });
 }
 
 /** The bearer token of a node's page. @throws when the node never ran. */
