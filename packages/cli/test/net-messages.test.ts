@@ -3,21 +3,14 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { createNode, runHere } from './run-here.ts';
 import { SkeinProcess, skein, TempDir } from './skein-process.ts';
 
 /** Two nodes that trust each other; the second dials the first, once that has a port. */
 async function makeTwo() {
-  const [alpha, beta] = [new TempDir(), new TempDir()];
-  for (const [dir, name] of [
-    [alpha, 'alpha'],
-    [beta, 'beta'],
-  ] as const) {
-    await skein(dir.path, ['init', name, '--yes', '--port', '0', '--brain', 'intents']);
-  }
-  const lineOf = async (dir: TempDir) => (await skein(dir.path, ['net', 'show-key'])).stdout.trim();
-  const [alphaLine, betaLine] = [await lineOf(alpha), await lineOf(beta)];
-  await skein(alpha.path, ['net', 'trust', betaLine]);
-  await skein(beta.path, ['net', 'trust', alphaLine]);
+  const [alpha, beta] = [await createNode('alpha'), await createNode('beta')];
+  await runHere(alpha.path, ['net', 'trust', beta.line]);
+  await runHere(beta.path, ['net', 'trust', alpha.line]);
   return {
     alpha,
     beta,
@@ -27,7 +20,7 @@ async function makeTwo() {
       return { node, port: String(port) };
     },
     async startBeta(port: string) {
-      await skein(beta.path, ['net', 'trust', alphaLine, '--url', `ws://127.0.0.1:${port}`]);
+      await runHere(beta.path, ['net', 'trust', alpha.line, '--url', `ws://127.0.0.1:${port}`]);
       const node = new SkeinProcess(['start', '--json'], { cwd: beta.path });
       await node.line(({ type }) => type === 'ready');
       return node;

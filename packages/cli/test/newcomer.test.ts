@@ -5,16 +5,11 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { withTypedCommand } from '../src/typed-command.ts';
 import { noOrdinaryUser, OrdinaryUser } from './ordinary-user.ts';
+import { createNode } from './run-here.ts';
 import { noTerminal, SkeinProcess, SkeinTerminal, skein, TempDir } from './skein-process.ts';
 
 const ENTER = '\r';
 const CTRL_C = '\u0003';
-
-async function createNode(name: string): Promise<TempDir> {
-  const dir = new TempDir();
-  await skein(dir.path, ['init', name, '--yes', '--port', '0', '--brain', 'intents', '--share-tools']);
-  return dir;
-}
 
 function edit(dir: TempDir, change: (text: string) => string): void {
   const file = path.join(dir.path, 'skein.config.json');

@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, statSync, w
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { createNode } from './run-here.ts';
 import { SkeinProcess, skein, TempDir } from './skein-process.ts';
 
 const KEY_LINE = 'skein-ed25519 tQ9z8ne/Y+bZHjZP31mdNW2USR3t63YkiVyJhMWQZAY= far';
@@ -46,8 +47,7 @@ test('net init makes the key, says the line that show-key says, and keeps both w
 });
 
 test('trust and revoke change the trust file, by key line and by name', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   const trusted = await skein(dir.path, ['net', 'trust', KEY_LINE, '--level', 'tool', '--allow', 'read_*,df', '--json']);
   expect(trusted.lines[0]).toMatchObject({ type: 'trusted', name: 'far', trust: 'tool', allowTools: ['read_*', 'df'] });
   const file = path.join(dir.path, '.skein/authorized_peers');
@@ -59,8 +59,7 @@ test('trust and revoke change the trust file, by key line and by name', async ()
 });
 
 test('a key under a name that is taken is trusted under another, and a key of its own not at all, the one before included', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   await skein(dir.path, ['net', 'trust', KEY_LINE]);
   const other = 'skein-ed25519 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo= far';
   const { lines } = await skein(dir.path, ['net', 'trust', other, '--level', 'read', '--json']);
@@ -75,8 +74,7 @@ test('a key under a name that is taken is trusted under another, and a key of it
 });
 
 test('a key that is missing beside what its node has kept is not replaced, unless somebody says so', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   const key = path.join(dir.path, '.skein/key');
   const { lines } = await skein(dir.path, ['net', 'status', '--json']);
   renameSync(key, `${key}.away`);
@@ -97,8 +95,7 @@ test('a key that is missing beside what its node has kept is not replaced, unles
 });
 
 test('while the config has an error trust can be taken back, and a node that runs be asked', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   await skein(dir.path, ['net', 'trust', KEY_LINE]);
   await using node = new SkeinProcess(['start', '--json'], { cwd: dir.path });
   await node.line(({ type }) => type === 'ready');
@@ -114,14 +111,12 @@ test('while the config has an error trust can be taken back, and a node that run
 });
 
 test('trust without a level gives the least, and says so', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   expect((await skein(dir.path, ['net', 'trust', KEY_LINE])).stdout).toMatch(/call no tools; for that: --level tool/);
 });
 
 test('start --json says ready with exactly its fields, and SIGTERM ends it soon, with code 0', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   await using node = new SkeinProcess(['start', '--json'], { cwd: dir.path });
   const ready = await node.line(({ type }) => type === 'ready');
   expect(Object.keys(ready)).toEqual(['type', 'name', 'peerId', 'port', 'page']);
@@ -134,8 +129,7 @@ test('start --json says ready with exactly its fields, and SIGTERM ends it soon,
 });
 
 test('start without a terminal does not print the token of the page', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   await using node = new SkeinProcess(['start'], { cwd: dir.path });
   await node.said(/page\s+http/);
   node.child.kill('SIGINT');
@@ -145,8 +139,7 @@ test('start without a terminal does not print the token of the page', async () =
 });
 
 test('start --exit-with-parent ends when its input closes, and not by Ctrl-C', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   await using node = new SkeinProcess(['start', '--json', '--exit-with-parent'], { cwd: dir.path, input: 'open' });
   await node.line(({ type }) => type === 'ready');
   node.child.kill('SIGINT');
@@ -156,8 +149,7 @@ test('start --exit-with-parent ends when its input closes, and not by Ctrl-C', a
 });
 
 test('a port in use is named, with what to do', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   const taken = createServer().listen(0, '127.0.0.1');
   await once(taken, 'listening');
   try {
@@ -176,8 +168,7 @@ test('a port in use is named, with what to do', async () => {
 });
 
 test('ask streams events and ends with the answer, by a running node and without one', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   const ask = ['ask', 'how', 'much', 'memory', 'is', 'free?', '--json'];
   const alone = await skein(dir.path, ask);
   expect(alone.code).toBe(0);
@@ -190,8 +181,7 @@ test('ask streams events and ends with the answer, by a running node and without
 });
 
 test('a running node without its API is named, with what to do', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   writeFileSync(path.join(dir.path, 'skein.config.json'), JSON.stringify({ net: { port: 0 }, page: { enabled: false } }));
   await using node = new SkeinProcess(['start', '--json'], { cwd: dir.path });
   expect(await node.line(({ type }) => type === 'ready')).toMatchObject({ page: null });
@@ -207,8 +197,7 @@ test('a node without a brain refuses to be asked: an error line, nothing else, a
 });
 
 test('a tool that changes something is not run where nobody can be asked, and is with --yes', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   const file = path.join(dir.path, 'skein.config.json');
   writeFileSync(
     file,
@@ -222,8 +211,7 @@ test('a tool that changes something is not run where nobody can be asked, and is
 });
 
 test('call prints the output, and refuses input that is not an object', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   const { lines } = await skein(dir.path, ['call', 'list_files', '{}', '--json']);
   expect(lines.at(-1)).toMatchObject({ type: 'result', name: 'list_files' });
   for (const input of ['{', '[]', '7']) {
@@ -233,8 +221,7 @@ test('call prints the output, and refuses input that is not an object', async ()
 });
 
 test('chat takes lines from a pipe, in order, to the end of the input', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   const { code, stdout } = await skein(dir.path, ['chat'], 'how much memory is free?\n/nonsense\n/help\n/tools\n');
   expect(code).toBe(0);
   const places = ['✓ system_info', 'There is no /nonsense', '/sessions', 'shell_exec'].map((words) => stdout.indexOf(words));
@@ -243,8 +230,7 @@ test('chat takes lines from a pipe, in order, to the end of the input', async ()
 });
 
 test('doctor finds a key that others can read, a config that does not load and a broken trust file', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   expect((await skein(dir.path, ['doctor', '--json'])).code).toBe(0);
   chmodSync(path.join(dir.path, '.skein/key'), 0o644);
   writeFileSync(path.join(dir.path, '.skein/authorized_peers'), 'nonsense\n', { mode: 0o600 });
@@ -267,16 +253,14 @@ test('doctor finds a key that others can read, a config that does not load and a
 });
 
 test('an address without a scheme is dialled with ws://, and one that is none is refused', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   const trusted = await skein(dir.path, ['net', 'trust', KEY_LINE, '--url', '192.0.2.7:9700', '--json']);
   expect(trusted.lines[0]).toMatchObject({ type: 'trusted', url: 'ws://192.0.2.7:9700' });
   expect((await skein(dir.path, ['net', 'trust', KEY_LINE, '--url', 'ftp://x'])).code).toBe(2);
 });
 
 test('a call to a peer that is unknown or away says so, and not that the tool is missing', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   await skein(dir.path, ['net', 'trust', KEY_LINE]);
   const unknown = await skein(dir.path, ['call', 'fra/system_info', '--json']);
   expect(unknown.lines.at(-1)).toMatchObject({ code: 'not-found', message: 'There is no peer "fra"; did you mean "far"?' });
@@ -285,15 +269,13 @@ test('a call to a peer that is unknown or away says so, and not that the tool is
 });
 
 test('input a tool does not take is told in one line with what it takes', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   const { stderr } = await skein(dir.path, ['call', 'shell_exec', '{"cmd":"df"}']);
   expect(stderr).toMatch(/^error: shell_exec: .*"cmd"; it takes command, argv, .*\n$/);
 });
 
 test('chat --json answers its own commands with JSON too, and refuses a conversation that is not there', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   await skein(dir.path, ['net', 'trust', KEY_LINE]);
   const { stdout, lines } = await skein(dir.path, ['chat', '--json'], '/peers\n/tols\n/session nowhere\n/new\n');
   expect(stdout.trim().split('\n')).toHaveLength(lines.length);
@@ -306,8 +288,7 @@ test('chat --json answers its own commands with JSON too, and refuses a conversa
 });
 
 test('doctor names a plug-in that does not load, once', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   mkdirSync(path.join(dir.path, '.skein/tools'));
   writeFileSync(path.join(dir.path, '.skein/tools/bad.ts'), 'export const x = 1;\n');
   const { code, lines } = await skein(dir.path, ['doctor', '--json']);
@@ -318,8 +299,7 @@ test('doctor names a plug-in that does not load, once', async () => {
 });
 
 test('tasks says what was asked, with its steps and how it ended, and takes up one that did not end well', async () => {
-  using dir = new TempDir();
-  await init(dir);
+  using dir = await createNode('here');
   await using node = new SkeinProcess(['start', '--json'], { cwd: dir.path });
   await node.line(({ type }) => type === 'ready');
   expect((await skein(dir.path, ['tasks'])).stdout).toContain('No tasks yet');

@@ -1,13 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { createNode } from './run-here.ts';
 import { SkeinProcess, skein, TempDir } from './skein-process.ts';
-
-async function createNode(name: string): Promise<TempDir> {
-  const dir = new TempDir();
-  await skein(dir.path, ['init', name, '--yes', '--port', '0', '--brain', 'intents', '--share-tools']);
-  return dir;
-}
 
 async function invite(dir: TempDir, ...args: string[]): Promise<{ process: SkeinProcess; code: string; fingerprint: unknown }> {
   const process = new SkeinProcess(['invite', '--json', '--address', '127.0.0.1:1', ...args], { cwd: dir.path });

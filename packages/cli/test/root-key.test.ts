@@ -1,25 +1,11 @@
 import { cpSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, test } from 'vitest';
+import { createNode } from './run-here.ts';
 import { type Line, SkeinProcess, skein, TempDir } from './skein-process.ts';
 
 /** How soon a session of a key that was revoked must be gone. */
 const CLOSED_MS = 2_000;
-
-/** A node that was set up, and its key line. */
-class MadeNode extends TempDir {
-  line = '';
-  id = '';
-}
-
-async function createNode(name: string): Promise<MadeNode> {
-  const dir = new MadeNode();
-  const args = ['init', name, '--yes', '--port', '0', '--brain', 'intents', '--share-tools', '--json'];
-  const made = (await skein(dir.path, args)).lines.at(-1);
-  dir.line = String(made?.line);
-  dir.id = String(made?.peerId);
-  return dir;
-}
 
 /** As people may: into the file itself. */
 function trust(dir: TempDir, ...lines: readonly string[]): void {

@@ -1,18 +1,13 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { createNode } from './run-here.ts';
 import { noTerminal, SkeinProcess, SkeinTerminal, skein, TempDir } from './skein-process.ts';
 
 const ENTER = '\r';
 const DOWN = '\u001b[B';
 const CTRL_C = '\u0003';
 const PASSPHRASE = 'correct horse battery';
-
-async function createNode(name: string, ...args: readonly string[]): Promise<TempDir> {
-  const dir = new TempDir();
-  await skein(dir.path, ['init', name, '--yes', '--port', '0', '--brain', 'intents', '--share-tools', ...args]);
-  return dir;
-}
 
 /** A running node, and an invitation of its. */
 async function startInviting(): Promise<{ dir: TempDir; node: SkeinProcess; code: string } & AsyncDisposable> {

@@ -1,13 +1,10 @@
 import { cpSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { PassThrough } from 'node:stream';
-import type { WriteStream } from 'node:tty';
 import { fileURLToPath } from 'node:url';
 import { type AgentEvent, connectToRunning, dataDir, type GatewayClient, loadConfig } from '@skein/host';
 import { freePorts } from '@skein/testing';
 import { expect } from 'vitest';
-import { runSkein } from '../../src/run-skein.ts';
-import { Shell } from '../../src/shell.ts';
+import { type Outcome, runHere } from '../run-here.ts';
 import { type Line, SkeinProcess, TempDir } from '../skein-process.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../../../examples', import.meta.url));
@@ -118,7 +115,7 @@ export class ExampleNetwork implements AsyncDisposable {
     const commands = this.commands().filter(({ line }) => line.includes(text));
     const [command] = commands;
     if (command === undefined || commands.length > 1) throw new Error(`${commands.length} commands of the README hold ${text}`);
-    return await runHere(['-C', this.folder(command.node), ...command.args, '--json']);
+    return await runHere(this.folder(command.node), [...command.args, '--json']);
   }
 
   /** The README's commands. */
@@ -162,30 +159,6 @@ export class ExampleNetwork implements AsyncDisposable {
     clearTimeout(late);
     this.#dir[Symbol.dispose]();
   }
-}
-
-/** What a command printed, and its exit code. */
-export interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly lines: readonly Line[];
-}
-
-/** Runs a command line as the program does, but in this process: the nodes are what is tested, each in one of its own. */
-async function runHere(args: readonly string[]): Promise<Outcome> {
-  const output = new PassThrough();
-  // Proven: a shell writes to them, listens for their errors, and asks whether they are a terminal, which they are not.
-  const streams = { stdin: process.stdin, stdout: output as unknown as WriteStream, stderr: output as unknown as WriteStream };
-  const code = await runSkein(
-    args,
-    new Shell({ ...streams, env: {}, cwd: () => '/', on: () => undefined, off: () => undefined }),
-  );
-  const stdout = String(output.read() ?? '');
-  return {
-    code,
-    stdout,
-    lines: stdout.split('\n').flatMap((line): Line[] => (line.startsWith('{') ? [JSON.parse(line)] : [])),
-  };
 }
 
 /** Gives each node a free port, a brain that needs no model where the example leaves the choice open, and the test's edits. */
