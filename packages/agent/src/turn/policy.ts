@@ -40,7 +40,7 @@ function isSaid(input: unknown, { input: schema }: ToolDescriptor, said: readonl
   const { properties = {} } = listed.safeParse(schema).data ?? {};
   return Object.entries(Object(input)).every(([key, value]) => {
     const isListed = Object.hasOwn(properties, key) && properties[key]?.enum?.includes(value) === true;
-    return isListed || textsOf(value).every((text) => said.some((words) => words.includes(withoutScheme(text))));
+    return isListed || textsOf(value).every((text) => said.some((words) => isWholeIn(words, withoutScheme(text))));
   });
 }
 
@@ -49,6 +49,22 @@ function textsOf(value: unknown): readonly string[] {
   if (typeof value === 'string') return [value];
   if (typeof value !== 'object' || value === null) return typeof value === 'number' ? [String(value)] : [];
   return Object.entries(value).flatMap(([key, inner]) => [...(Array.isArray(value) ? [] : [key]), ...textsOf(inner)]);
+}
+
+/** Letters and digits that go on a word; scripts written without blanks begin and end none. */
+const WORD = String.raw`(?![\p{sc=Han}\p{sc=Hira}\p{sc=Kana}\p{sc=Hang}\p{sc=Thai}])[\p{L}\p{M}\p{N}_]`;
+/** What before a text makes it a part of another one, an address above all; behind a scheme an address begins. */
+const JOINS_BEFORE = new RegExp(String.raw`(?:${WORD}|(?<!\bhttps?:/)[-.@%+~:/\\])$`, 'iu');
+/** What behind it does: a path may go on, a host may not. */
+const JOINS_AFTER = new RegExp(String.raw`^(?:${WORD}|[-@%+~\\]|[.:]${WORD})`, 'u');
+
+/** Whether words hold this text, and not only as a part of another: `ank.example` is not in `bank.example`. */
+function isWholeIn(words: string, text: string): boolean {
+  if (text === '') return true;
+  for (let at = words.indexOf(text); at !== -1; at = words.indexOf(text, at + 1)) {
+    if (!JOINS_BEFORE.test(words.slice(0, at)) && !JOINS_AFTER.test(words.slice(at + text.length))) return true;
+  }
+  return false;
 }
 
 /** People leave out what a model adds. */

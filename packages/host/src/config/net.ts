@@ -182,7 +182,7 @@ export const netConfig = z.strictObject({
     .int()
     .min(1)
     .default(100_000)
-    .describe('Messages taken from one peer a second, 5000 at most from an OpenVole node; over it, it is told to wait.'),
+    .describe('Requests taken from one peer a second, 5000 at most from an OpenVole node; over it, it is told to wait.'),
 });
 
 /** Keys people know from VoleNet that this version cannot honour. A row goes when its feature comes. */

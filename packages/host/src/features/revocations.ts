@@ -4,7 +4,7 @@ import { Sparingly } from '../sparingly.ts';
 
 /** How long a peer may take to answer. */
 const CALL_MS = 10_000;
-/** When one that did not take the list is asked again. */
+/** When one that did not take the list is asked again, and a list that could not be kept is made again. */
 const AGAIN_MS = 10_000;
 /** Lists that are not taken and recorded: a peer may bring as many as it likes. */
 const RECORDED_PER_MINUTE = 60;
@@ -37,6 +37,7 @@ export class Revocations {
   readonly #recorded: Sparingly;
   readonly #again = new Map<PeerId, () => void>();
   #release: () => void = () => {};
+  #releasePublish: () => void = () => {};
 
   constructor(parts: RevocationsParts) {
     this.#parts = parts;
@@ -66,17 +67,20 @@ export class Revocations {
 
   close(): void {
     this.#release();
+    this.#releasePublish();
     for (const release of this.#again.values()) release();
     this.#again.clear();
   }
 
   #publish(): void {
-    const { trust, lists, identity, peers } = this.#parts;
+    const { trust, lists, identity, peers, clock } = this.#parts;
+    this.#releasePublish();
     const ids = trust.list().flatMap(({ identity: { id }, shareRevocation }) => (shareRevocation ? [id] : []));
     try {
       if (!lists.publish(identity, ids)) return;
     } catch (cause) {
       this.#parts.onError(new SkeinError('The revocation list of this node cannot be kept', { code: 'unavailable', cause }));
+      this.#releasePublish = clock.after(AGAIN_MS, () => this.#publish());
       return;
     }
     this.#parts.audit.append({ event: 'revocations-published', count: ids.length });
