@@ -64,6 +64,9 @@ export function createProgram(shell: Shell): Command {
 function raiseErrors(command: Command, shell: Shell): void {
   command.exitOverride((error: CommanderError) => {
     if (error.code === 'commander.unknownCommand') error.message = unknownCommand(command);
+    // What is no command of a group is taken for an argument of the one that the group runs when none is named.
+    if (error.code === 'commander.excessArguments' && command.parent !== null && command.parent.args[0] !== command.name())
+      error.message = unknownCommand(command.parent);
     if (error.code === 'commander.unknownOption') error.message = unknownOption(command, error.message);
     throw error;
   });

@@ -49,6 +49,8 @@ test('--version is the version and nothing else', async () => {
 test.each([
   [['strat'], 'the nearest is "start"'],
   [['net', 'trsut'], 'the nearest is "trust"'],
+  [['tasks', 'cancle', '0f3c'], 'the nearest is "cancel"'],
+  [['tasks', 'list', 'all'], "Too many arguments for 'list'"],
   [['start', '--prot', '1'], 'the nearest is "--port"'],
   [['net', 'peers', '--jsn'], 'the nearest is "--json"'],
   [['frobnicate'], 'There is no command "frobnicate". There are: demo'],

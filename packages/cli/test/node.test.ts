@@ -105,6 +105,8 @@ test('while the config has an error trust can be taken back, and a node that run
   expect(revoked.lines.at(-1)).toMatchObject({ type: 'revoked', name: 'far' });
   const asked = await skein(dir.path, ['ask', 'what time is it?', '--json']);
   expect(asked.lines.at(-1)).toMatchObject({ type: 'answer' });
+  expect((await skein(dir.path, ['net', 'peers', '--json'])).code).toBe(0);
+  expect((await skein(dir.path, ['page', '--json'])).lines.at(-1)).toMatchObject({ type: 'page' });
   node.child.kill('SIGTERM');
   await node.result();
   expect((await skein(dir.path, ['ask', 'what time is it?', '--json'])).lines.at(-1)).toMatchObject({ type: 'error' });

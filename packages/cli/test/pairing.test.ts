@@ -123,6 +123,17 @@ test('Ctrl-C takes an invitation back, with exit code 130', async () => {
   expect(readdirSync(path.join(alpha.path, '.skein/invites'))).toEqual([]);
 });
 
+test('Ctrl-C takes an invitation back also where the node runs', async () => {
+  using alpha = await createNode('alpha');
+  await using node = new SkeinProcess(['start', '--json'], { cwd: alpha.path });
+  await node.line(({ type }) => type === 'ready');
+  const { process } = await invite(alpha, '--wait');
+  await using _process = process;
+  process.child.kill('SIGINT');
+  expect((await process.result()).code).toBe(130);
+  expect(readdirSync(path.join(alpha.path, '.skein/invites'))).toEqual([]);
+});
+
 test('a code with no one at its address, and one that is mistyped, each say what to do', async () => {
   using alpha = await createNode('alpha');
   using beta = await createNode('beta');

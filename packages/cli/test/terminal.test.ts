@@ -84,6 +84,17 @@ describe.skipIf(noTerminal !== null)(`on a terminal${noTerminal === null ? '' : 
     refused.type(`something else${ENTER}`);
     await refused.said(/does not open the key/);
     expect((await refused.result()).code).not.toBe(0);
+    // A new config beside it is written when the key opens, and else the one before stays.
+    const config = () => readFileSync(path.join(dir.path, 'skein.config.json'), 'utf8');
+    const before = config();
+    const unasked = await skein(dir.path, ['init', 'beta', '--yes', '--force', '--json']);
+    expect(unasked.lines.at(-1)).toMatchObject({ type: 'error', message: expect.stringContaining('passphrase') });
+    expect(config()).toBe(before);
+    await using again = new SkeinTerminal(['init', 'beta', '--yes', '--force'], { cwd: dir.path });
+    await again.said(/Passphrase of .*key/);
+    again.type(`${PASSPHRASE}${ENTER}`);
+    await again.said(/Kept the key/);
+    expect(config()).toContain('"name": "beta"');
   });
 });
 

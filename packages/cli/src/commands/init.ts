@@ -4,7 +4,7 @@ import { SkeinError } from '@skein/protocol';
 import { Command } from 'commander';
 import { loadOptionsOf } from '../node-access.ts';
 import { type BrainInput, parseBrain, parsePort } from '../option-values.ts';
-import { askNewPassphrase } from '../passphrase.ts';
+import { askNewPassphrase, unlockKey } from '../passphrase.ts';
 import type { Shell } from '../shell.ts';
 
 interface Options {
@@ -37,13 +37,13 @@ export function initCommand(shell: Shell): Command {
       const { checkNodeName, initNode } = await import('@skein/host');
       if (given.name !== undefined) checkNodeName(given.name);
       const chosen = shell.isInteractive && options.yes !== true ? await askFor(shell, given) : given;
-      const passphrase = options.passphrase === true ? await askNewPassphrase(shell, '--passphrase-file FILE') : undefined;
       const { overrides = {}, ...where } = loadOptionsOf(shell, { mayBeMade: true });
+      const keyPassphrase = await passphraseOf(shell, options);
       const done = initNode({
         ...where,
         values: valuesOf(chosen, overrides),
         force: options.force === true,
-        ...(passphrase === undefined ? {} : { keyPassphrase: () => passphrase }),
+        ...(keyPassphrase === undefined ? {} : { keyPassphrase }),
       });
       const { key, file, madeKey } = done;
       shell.result({ type: 'initialised', file, madeKey, ...key }, () =>
@@ -55,6 +55,19 @@ export function initCommand(shell: Shell): Command {
         ].join('\n'),
       );
     });
+}
+
+/** Of the key that is to be made, or of one that stays; undefined where it has none. */
+async function passphraseOf(shell: Shell, { passphrase, force }: Options): Promise<(() => string) | undefined> {
+  if (passphrase === true) {
+    const asked = await askNewPassphrase(shell, '--passphrase-file FILE');
+    return () => asked;
+  }
+  const { locateNode } = await import('@skein/host');
+  const { loaded } = locateNode(loadOptionsOf(shell, { mayBeMade: true }));
+  // Where a config is in the way, that is told first.
+  if (loaded === undefined || (loaded.file !== null && force !== true)) return undefined;
+  return (await unlockKey(shell, loaded)).keyPassphrase;
 }
 
 function valuesOf({ name, port, shareTools, brain, passphraseFile }: Options, overrides: ConfigInput): ConfigInput {

@@ -53,11 +53,7 @@ async function inviteHere(shell: Shell, loaded: LoadedConfig, options: Options):
   await using host = createHost({ loaded, log: createLog({ level: shell.verbose ? 'info' : 'silent' }) });
   const { port } = await host.start();
   const invite = await print(shell, loaded, { ...options, port });
-  try {
-    await untilUsed(shell, invite, { client: createClient(host.backend), trust: options.trust, lingerMs: LINGER_MS });
-  } finally {
-    invite.cancel();
-  }
+  await untilUsed(shell, invite, { client: createClient(host.backend), trust: options.trust, lingerMs: LINGER_MS });
 }
 
 /** Where the node listens that honours the invitation. */
@@ -93,10 +89,11 @@ interface UntilUsed {
   readonly lingerMs?: number;
 }
 
+/** Resolves when it was used. One that was not is taken back, however this ends. */
 async function untilUsed(shell: Shell, invite: OpenInvite, { client, trust, lingerMs = 0 }: UntilUsed): Promise<void> {
   // One for the life of the process, as below: nothing that could add up.
   const waiting = AbortSignal.any([shell.signal, AbortSignal.timeout(Math.max(0, invite.expiresAtMs - Date.now()))]);
-  const peer = await waitFor(shell, invite, () => firstUse(client, invite, waiting));
+  const peer = await waitFor(shell, invite, () => firstUse(client, invite, waiting)).finally(() => invite.cancel());
   shell.signal.throwIfAborted();
   if (peer === undefined) {
     throw new SkeinError('Nobody used the invitation in time; make another with: skein invite', { code: 'deadline-exceeded' });

@@ -127,11 +127,11 @@ function peers(shell: Shell): Command {
     .description('list the peers, and how each is reached just now')
     .addHelpText('after', '\nExample:\n  $ skein net peers')
     .action(async () => {
-      const { dataDir, listTrusted } = await import('@skein/host');
-      const { config } = await loadConfigOf(shell);
+      const { dataDir, listTrusted, locateNode } = await import('@skein/host');
+      const { dataDir: root } = locateNode(loadOptionsOf(shell));
       await using node = await openNodeOf(shell);
       const known = await node.client.peers({ signal: shell.signal });
-      const trusted = new Map((await listTrusted(dataDir(config.dataDir))).map((record) => [String(record.id), record]));
+      const trusted = new Map((await listTrusted(dataDir(root))).map((record) => [String(record.id), record]));
       const peers = known.map((peer) => {
         const { root = null, voter = false } = trusted.get(peer.id) ?? {};
         return { ...peer, root, voter };

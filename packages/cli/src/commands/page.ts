@@ -1,6 +1,6 @@
 import { SkeinError } from '@skein/protocol';
 import { Command } from 'commander';
-import { loadConfigOf } from '../node-access.ts';
+import { loadOptionsOf } from '../node-access.ts';
 import type { Shell } from '../shell.ts';
 
 const HELP = `
@@ -16,16 +16,20 @@ export function pageCommand(shell: Shell): Command {
     .description("print the link to the running node's page, with its token")
     .addHelpText('after', HELP)
     .action(async () => {
-      const loaded = await loadConfigOf(shell);
-      const { dataDir, pageOf } = await import('@skein/host');
-      if (!loaded.config.page.enabled) {
+      const { dataDir, locateNode, pageOf } = await import('@skein/host');
+      // A node that runs goes on as it was configured before, also while the file has an error.
+      const { dataDir: root, loaded, problem } = locateNode(loadOptionsOf(shell));
+      if (loaded?.config.page.enabled === false) {
         throw new SkeinError('This node serves no page: page.enabled is false', { code: 'unsupported' });
       }
-      const page = pageOf(dataDir(loaded.config.dataDir));
+      const page = pageOf(dataDir(root));
       if (page === undefined) {
-        throw new SkeinError('No node runs here; skein start runs it, and --dir says where another one is', {
-          code: 'unavailable',
-        });
+        throw (
+          problem ??
+          new SkeinError('No node runs here; skein start runs it, and --dir says where another one is', {
+            code: 'unavailable',
+          })
+        );
       }
       shell.result({ type: 'page', page }, () => page);
     });

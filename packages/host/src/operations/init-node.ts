@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { voleLineOf } from '@skein/dialects';
 import { currentRoot, isKeyFileEncrypted, type KeyFile } from '@skein/mesh';
@@ -66,11 +66,19 @@ export function initNode(options: InitOptions): InitResult {
   }
   checkValues(values);
   mkdirSync(path.dirname(file), { recursive: true });
+  const before = existsSync(file) ? readFileSync(file) : undefined;
   writeFileSync(file, describeConfig(values));
-  const loaded = loadConfig({ ...rest, cwd, file });
-  if (keyPassphrase !== undefined) refuseOpenKey(loaded);
-  const { key, madeKey } = ensureKey({ ...loaded, ...(keyPassphrase === undefined ? {} : { keyPassphrase }) }, { isAnew });
-  return { key, file, wroteConfig: true, madeKey };
+  try {
+    const loaded = loadConfig({ ...rest, cwd, file });
+    if (keyPassphrase !== undefined) refuseOpenKey(loaded);
+    const { key, madeKey } = ensureKey({ ...loaded, ...(keyPassphrase === undefined ? {} : { keyPassphrase }) }, { isAnew });
+    return { key, file, wroteConfig: true, madeKey };
+  } catch (error) {
+    // All or nothing: what was there before is what the key is used with.
+    if (before === undefined) rmSync(file, { force: true });
+    else writeFileSync(file, before);
+    throw error;
+  }
 }
 
 /**
