@@ -169,6 +169,28 @@ test('a change of the time a turn has counts for the next task, without a restar
   expect((task?.deadlineAtMs ?? 0) - (task?.acceptedAtMs ?? 0)).toBe(90_000);
 });
 
+test('a brain that is paused ends what it works on, begins nothing, and goes on without a restart', async () => {
+  await using llm = await startLlmServer({ script: [{ text: 'never told', fault: { type: 'hang' } }, { text: 'here again' }] });
+  await using nodes = new Nodes();
+  const node = nodes.make('node', {
+    brain: { provider: 'openai-compatible', model: 'scripted', baseUrl: `${llm.url}/v1` },
+  });
+  const pause = (paused: boolean) => writeFileSync(`${node.cwd}/skein.config.json`, JSON.stringify({ agent: { paused } }));
+  pause(false);
+  await nodes.start(node);
+  const hanging = node.ask('hello');
+  await expect.poll(() => llm.count).toBe(1);
+  pause(true);
+  const paused = { type: 'error', code: 'unavailable', message: expect.stringContaining('agent.paused') };
+  expect((await hanging).at(-1)).toMatchObject(paused);
+  expect((await node.ask('and now?', 'other')).at(-1)).toMatchObject(paused);
+  expect(llm.count).toBe(1);
+  const applied = node.event('config-reloaded');
+  pause(false);
+  await applied;
+  expect((await node.ask('and now?', 'third')).at(-1)).toMatchObject({ type: 'answer', text: 'here again' });
+});
+
 test('the only voter leads no more once its configuration names a peer to dial, without a restart', async () => {
   await using nodes = new Nodes();
   const node = nodes.make('node');

@@ -36,6 +36,8 @@ export interface AgentOptions {
    * `*` stands for any characters but `/`: `memory_write`, `lab-*`.
    */
   readonly allowAfterUntrusted: readonly string[];
+  /** The brain is asked nothing: turns that run end as `unavailable`, and so does each that would begin. */
+  readonly paused: boolean;
 }
 
 export const AGENT_DEFAULTS: AgentOptions = {
@@ -59,4 +61,5 @@ export const AGENT_DEFAULTS: AgentOptions = {
   maxFactChars: 2_000,
   confirmBeforeAct: false,
   allowAfterUntrusted: [],
+  paused: false,
 };

@@ -52,6 +52,7 @@ export class Agent {
   readonly #lanes: Lanes;
   readonly #life = new Scope({ what: 'The agent' });
   readonly #running = new Set<Promise<unknown>>();
+  readonly #turns = new Set<Scope>();
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
@@ -81,9 +82,10 @@ export class Agent {
     return this.#track(this.#turn(request, context));
   }
 
-  /** Other options, for the turns that begin from now on. How many may run and wait stays as it was. */
+  /** Other options, for the turns that begin from now on; `paused` ends those that run. How many may run and wait stays as it was. */
   configure(options: Partial<AgentOptions>): void {
     this.#options = { ...this.#options, ...options };
+    if (this.#options.paused) for (const turn of this.#turns) turn.abort(paused());
   }
 
   /** A person's answer to a `confirm-request`. False when nothing with this id waits (any more). */
@@ -100,12 +102,14 @@ export class Agent {
     const { brain, tools, sessions, memory, now, randomId, peers = () => [], authorLabel } = this.#parts;
     const { conversation = new SessionConversation({ sessions, sessionId: request.sessionId }) } = context;
     const text = checkRequestText(request.text);
+    if (this.#options.paused) throw paused();
     using scope = new Scope({ parent: context.signal, what: 'The turn' });
     // Not a second parent: the agent outlives its turns, and each must let go of it when it ends.
     const { signal: life } = this.#life;
     const stop = () => scope.abort(new SkeinError('The agent is stopping', { code: 'unavailable' }));
     if (life.aborted) stop();
     life.addEventListener('abort', stop, { once: true });
+    this.#turns.add(scope);
     try {
       using _lane = await this.#lanes.enter(conversation.lane, { signal: scope.signal });
       const turn = new Turn({
@@ -127,6 +131,7 @@ export class Agent {
       return await turn.run();
     } finally {
       life.removeEventListener('abort', stop);
+      this.#turns.delete(scope);
       scope.abort(new SkeinError('The turn has ended', { code: 'canceled' }));
     }
   }
@@ -139,4 +144,8 @@ export class Agent {
       this.#running.delete(work);
     }
   }
+}
+
+function paused(): SkeinError {
+  return new SkeinError('The brain of this node is paused (agent.paused): nothing is asked of it', { code: 'unavailable' });
 }

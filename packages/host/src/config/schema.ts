@@ -38,6 +38,10 @@ const agentConfig = z.strictObject({
     .default(AGENT_DEFAULTS.toolTimeoutMs)
     .describe('The longest one tool call may take: of the agent, of a person, or of a peer.'),
   confirmTimeoutMs: timeoutMs.default(AGENT_DEFAULTS.confirmTimeoutMs).describe('How long a person has to say yes.'),
+  paused: z
+    .boolean()
+    .default(AGENT_DEFAULTS.paused)
+    .describe('Ask the model nothing, for nobody: what it works on ends at once, and nothing begins.'),
 });
 
 const tasksConfig = z.strictObject({
