@@ -58,6 +58,27 @@ test('trust and revoke change the trust file, by key line and by name', async ()
   expect((await skein(dir.path, ['net', 'revoke', 'nobody', '--json'])).lines[0]).toMatchObject({ code: 'not-found' });
 });
 
+test('revoke says which keys took the place of the one that is revoked, and what became of them', async () => {
+  using dir = await createNode('here');
+  const file = path.join(dir.path, '.skein/authorized_peers');
+  const next = 'skein-ed25519 11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo= far';
+  const { id, fingerprint } = (await skein(dir.path, ['net', 'trust', next, '--json'])).lines[0] ?? {};
+  const replaced = (options: string) =>
+    writeFileSync(file, `${KEY_LINE} ${options}revoked,successor=${id}\n${next} trust=tool\n`, { mode: 0o600 });
+  replaced('');
+  const { stdout } = await skein(dir.path, ['net', 'revoke', KEY_LINE]);
+  expect(stdout).toMatch(/^far is not trusted any more \(.*\)\nIt had been replaced by far, which is revoked too \(.*\)\n$/);
+  expect(stdout).toContain(String(fingerprint));
+  replaced('');
+  const { lines } = await skein(dir.path, ['net', 'revoke', KEY_LINE, '--share', '--json']);
+  expect(lines[0]).toMatchObject({ type: 'revoked', alsoRevoked: [{ id, revoked: true, shared: true }], stillTrusted: null });
+  // One that its root has put there stays, and whoever knows that root as a thief's is told what to do.
+  replaced('root=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=,');
+  const kept = await skein(dir.path, ['net', 'revoke', KEY_LINE]);
+  expect(kept.stdout).toMatch(/has replaced it by far, which stays trusted/);
+  expect(kept.stdout).toContain(`skein net revoke ${String(id)}`);
+});
+
 test('a key under a name that is taken is trusted under another, and a key of its own not at all, the one before included', async () => {
   using dir = await createNode('here');
   await skein(dir.path, ['net', 'trust', KEY_LINE]);

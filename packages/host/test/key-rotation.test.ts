@@ -8,14 +8,24 @@ import {
   systemClock,
   type TrustOptions,
 } from '@skein/mesh';
-import { createIdentity, formatKeyLine, type Identity, signRotation, toolsList } from '@skein/protocol';
+import {
+  createIdentity,
+  formatKeyLine,
+  type Identity,
+  signRevocationList,
+  signRootRotation,
+  signRootStatement,
+  signRotation,
+  toolsList,
+  trustRevocations,
+} from '@skein/protocol';
 import { expect, test } from 'vitest';
 import { type LoadedConfig, loadConfig } from '../src/config/load-config.ts';
 import { dataDir } from '../src/data-dir.ts';
 import { rotateKey } from '../src/operations/rotate-key.ts';
-import { revokePeer } from '../src/operations/trust-peer.ts';
+import { revokePeer, trustPeer } from '../src/operations/trust-peer.ts';
 import { Nodes, type TestHost } from './nodes.ts';
-import { audited, auditOf } from './trust-files.ts';
+import { audited, auditOf, untilFound } from './trust-files.ts';
 
 const never = new AbortController().signal;
 const keyOf = (node: TestHost): Identity => loadOrCreateIdentity(node.file('key'));
@@ -23,11 +33,12 @@ const trustText = (node: TestHost) => readFileSync(node.file('authorized_peers')
 const loadedOf = (node: TestHost): LoadedConfig => loadConfig({ cwd: node.cwd, env: {}, overrides: { name: node.name } });
 
 /** A key as a peer that runs nothing else, with what its hello shows. */
-function meshOf(identity: Identity, rotations: readonly string[] = []): Mesh {
+function meshOf(identity: Identity, rotations: readonly string[] = [], roots: readonly string[] = []): Mesh {
   return new Mesh({
     identity,
     name: 'worker',
     rotations,
+    roots,
     boot: '1'.repeat(32),
     gatekeeper: {
       admitCaller: () => ({ admitted: false, code: 'untrusted' }),
@@ -183,3 +194,80 @@ test('a running node’s key is not rotated under it', async () => {
   expect(existsSync(node.file('key.previous'))).toBe(false);
   expect(formatKeyLine(keyOf(node), 'node')).toBe(node.keyLine);
 });
+
+/** How a key is revoked at a node: each resolves when that is done. */
+const REVOCATIONS = {
+  'by hand': async (node: TestHost, old: Identity) => {
+    revokePeer(dataDir(node.file()), old.id);
+  },
+  'by the list of a revoker': async (node: TestHost, old: Identity, office: TestHost) => {
+    const key = keyOf(office);
+    await using mesh = meshOf(key);
+    const peer = await mesh.dial(node.url, { signal: never });
+    const list = signRevocationList(key, { version: 1, atMs: 1, ids: [old.id] });
+    await peer.call(trustRevocations, { list }, { timeoutMs: 5_000 });
+  },
+} as const;
+
+/** A started node that trusts the key of a worker, which a thief has too, and an office whose list counts. */
+async function startRobbed(nodes: Nodes) {
+  const node = nodes.make('node', { net: { share: { tools: true } } });
+  const [worker, office] = [nodes.make('worker'), nodes.make('office')];
+  node.trusts([worker, { trust: 'tool' }], [office, { trust: 'full', revoker: true }]);
+  await nodes.start(node);
+  return { node, office, old: keyOf(worker) };
+}
+
+test.each(['by hand', 'by the list of a revoker'] as const)(
+  'a stolen key that is revoked %s takes along those its thief has made of it: their session ends and they stay out',
+  async (how) => {
+    await using nodes = new Nodes();
+    const { node, office, old } = await startRobbed(nodes);
+    const [first, second, third] = [createIdentity(), createIdentity(), createIdentity()];
+    const rotations = [signRotation(old, first, 1), signRotation(first, second, 2)];
+    const joined = node.event('peer-joined', ({ id }) => id === second.id);
+    await using thief = meshOf(second, rotations);
+    const session = await thief.dial(node.url, { signal: never });
+    await joined;
+    expect((await session.call(toolsList, {})).tools.length).toBeGreaterThan(0);
+    const left = node.event('peer-left', ({ id }) => id === second.id);
+    const atMs = performance.now();
+    await REVOCATIONS[how](node, old, office);
+    await left;
+    expect(performance.now() - atMs).toBeLessThan(2_000);
+    await expect(session.call(toolsList, {})).rejects.toMatchObject({ code: 'unavailable' });
+    await untilFound(() => auditOf(node).find(({ event, peer }) => event === 'trust-revoked' && peer === second.id));
+    // With what it has it comes back by none of its keys, nor by a new one.
+    for (const [identity, shown] of [
+      [old, []],
+      [first, rotations.slice(0, 1)],
+      [second, rotations],
+      [third, [...rotations, signRotation(second, third, 3)]],
+      [third, [signRotation(old, third, 3)]],
+    ] as const) {
+      await using again = meshOf(identity, shown);
+      await expect(again.dial(node.url, { signal: never })).rejects.toMatchObject({ code: 'denied' });
+    }
+  },
+);
+
+test.each(['by hand', 'by the list of a revoker'] as const)(
+  'the owner whom its root has given a new key stays when the stolen one is revoked %s',
+  async (how) => {
+    await using nodes = new Nodes();
+    const { node, office, old } = await startRobbed(nodes);
+    const [root, next] = [createIdentity(), createIdentity()];
+    const rotation = signRootRotation({ root, from: old, to: next, atMs: 2 });
+    const joined = node.event('peer-joined', ({ id }) => id === next.id);
+    await using owner = meshOf(next, [rotation], [signRootStatement(old, root, 1), signRootStatement(next, root, 2)]);
+    const session = await owner.dial(node.url, { signal: never });
+    await joined;
+    await REVOCATIONS[how](node, old, office);
+    // The running node takes a change of the file up in its order.
+    trustPeer(dataDir(node.file()), formatKeyLine(createIdentity(), 'later'), { trust: 'read' });
+    await untilFound(() => auditOf(node).find(({ event, name }) => event === 'trust-added' && name === 'later'));
+    expect((await session.call(toolsList, {})).tools.length).toBeGreaterThan(0);
+    expect(trustText(node)).toContain(formatKeyLine(next, 'worker'));
+    expect(trustText(node).match(/revoked/g)).toHaveLength(1);
+  },
+);

@@ -68,4 +68,4 @@ export {
   type TrustOptions,
   type TrustRecord,
 } from './trust/trust-record.ts';
-export { type RotationOutcome, TrustStore, type TrustStoreParts } from './trust/trust-store.ts';
+export { type RevokedKey, type RotationOutcome, TrustStore, type TrustStoreParts } from './trust/trust-store.ts';

@@ -1,4 +1,4 @@
-import type { NetStatus, TrustedPeer, TrustLevel } from '@skein/host';
+import type { NetStatus, RevokedPeer, TrustedPeer, TrustLevel } from '@skein/host';
 import { Command } from 'commander';
 import { loadConfigOf, loadOptionsOf, openNodeOf } from '../node-access.ts';
 import { parseLevel, parseList, parseUrl } from '../option-values.ts';
@@ -118,7 +118,7 @@ function revoke(shell: Shell): Command {
       if (problem !== undefined) shell.note(`Looking in ${root}, since the config has an error: ${problem.message}`);
       const own = loaded === undefined ? {} : { ownName: loaded.config.name };
       const peer = revokePeer(dataDir(root), words.join(' ').trim(), { share, own });
-      shell.result({ type: 'revoked', ...peer }, () => plainText(`${peer.name} is not trusted any more (${peer.fingerprint})`));
+      shell.result({ type: 'revoked', ...peer }, () => plainText(describeRevoked(shell, peer)));
     });
 }
 
@@ -161,6 +161,19 @@ function status(shell: Shell): Command {
         ].join('\n'),
       );
     });
+}
+
+function describeRevoked(shell: Shell, { name, fingerprint, alsoRevoked, stillTrusted, root }: RevokedPeer): string {
+  return [
+    `${name} is not trusted any more (${fingerprint})`,
+    ...alsoRevoked.map((other) => `It had been replaced by ${other.name}, which is revoked too (${other.fingerprint})`),
+    ...(stillTrusted === null
+      ? []
+      : [
+          `Its root (${root}) has replaced it by ${stillTrusted.name}, which stays trusted (${stillTrusted.fingerprint})`,
+          shell.typed(`If that root is not its owner's, revoke that one too: skein net revoke ${stillTrusted.id}`),
+        ]),
+  ].join('\n');
 }
 
 function describeTrusted({

@@ -1,5 +1,5 @@
 import type { AuditLog, Clock, Peer, RevocationLists, Router, TrustStore } from '@skein/mesh';
-import { type Identity, type PeerId, SkeinError, trustRevocations } from '@skein/protocol';
+import { type Identity, type PeerId, REVOCATIONS_MAX, SkeinError, trustRevocations } from '@skein/protocol';
 import { Sparingly } from '../sparingly.ts';
 
 /** How long a peer may take to answer. */
@@ -24,7 +24,7 @@ export interface RevocationsParts {
   readonly isRevoker: (peer: PeerId) => boolean;
   readonly audit: AuditLog;
   readonly clock: Clock;
-  /** Told when a list cannot be kept. */
+  /** Told when a list cannot be kept, and when this node's own has no room for all that it should name. */
   readonly onError: (error: SkeinError) => void;
 }
 
@@ -38,6 +38,8 @@ export class Revocations {
   readonly #again = new Map<PeerId, () => void>();
   #release: () => void = () => {};
   #releasePublish: () => void = () => {};
+  /** What a list had no room for when that was told; one change of the file is many changes of trust. */
+  #toldTooMany = '';
 
   constructor(parts: RevocationsParts) {
     this.#parts = parts;
@@ -76,6 +78,7 @@ export class Revocations {
     const { trust, lists, identity, peers, clock } = this.#parts;
     this.#releasePublish();
     const ids = trust.list().flatMap(({ identity: { id }, shareRevocation }) => (shareRevocation ? [id] : []));
+    this.#tellTooMany(ids);
     try {
       if (!lists.publish(identity, ids)) return;
     } catch (cause) {
@@ -83,8 +86,18 @@ export class Revocations {
       this.#releasePublish = clock.after(AGAIN_MS, () => this.#publish());
       return;
     }
-    this.#parts.audit.append({ event: 'revocations-published', count: ids.length });
+    this.#parts.audit.append({ event: 'revocations-published', count: Math.min(ids.length, REVOCATIONS_MAX) });
     for (const peer of peers().values()) this.#exchange(peer);
+  }
+
+  /** `skein net revoke` refuses to share so many; people may still write them into the file. */
+  #tellTooMany(ids: readonly PeerId[]): void {
+    const tooMany = ids.length > REVOCATIONS_MAX ? ids.join() : '';
+    if (tooMany === this.#toldTooMany) return;
+    this.#toldTooMany = tooMany;
+    if (tooMany === '') return;
+    const message = `The trust file shares the revocation of ${ids.length} keys, and a list names at most ${REVOCATIONS_MAX}: the others are not shared. Take old lines with "share-revocation" out of the file`;
+    this.#parts.onError(new SkeinError(message, { code: 'too-large' }));
   }
 
   #exchange(peer: Peer): void {

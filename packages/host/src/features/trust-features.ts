@@ -81,7 +81,7 @@ export function openTrustFeatures(parts: TrustFeaturesParts, stack: AsyncDisposa
     isRevoker: (peer) => authority.isTrustedInFull(peer) && trust.get(peer)?.revoker === true,
     audit,
     clock: systemClock,
-    onError: (error) => log.error({ error: error.message, cause: error.cause }, 'a revocation list is not kept'),
+    onError: (error) => log.error({ error: error.message, cause: error.cause }, 'a revocation list is not kept, or not whole'),
   });
   stack.defer(() => revocations.close());
   revocations.start();

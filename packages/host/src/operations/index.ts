@@ -26,4 +26,12 @@ export { checkNodeName, nodeNameProblem } from './node-name.ts';
 export { type OpenNode, type OpenNodeOptions, openNode } from './open-node.ts';
 export { type BoundRoot, bindNodeRoot, initRoot, needsRootPassphrase, type RootKey, rotateKeyByRoot } from './root-key.ts';
 export { type RotatedKey, rotateKey, setKeyPassphrase } from './rotate-key.ts';
-export { listTrusted, type OwnNames, revokePeer, type TrustedPeer, trustedKeyLine, trustPeer } from './trust-peer.ts';
+export {
+  listTrusted,
+  type OwnNames,
+  type RevokedPeer,
+  revokePeer,
+  type TrustedPeer,
+  trustedKeyLine,
+  trustPeer,
+} from './trust-peer.ts';

@@ -34,6 +34,14 @@ export interface TrustedPeer {
   readonly successor: PeerId | null;
 }
 
+/** A key that was revoked, for people. */
+export interface RevokedPeer extends TrustedPeer {
+  /** The keys that had taken its place by its own signature alone: they were trusted until now, and are revoked too. */
+  readonly alsoRevoked: readonly TrustedPeer[];
+  /** The key that its root has put in its place, which stays trusted. */
+  readonly stillTrusted: TrustedPeer | null;
+}
+
 /** What a node is called and which keys are its own: no peer may be either. */
 export type OwnNames = Pick<TrustStoreParts, 'ownName' | 'ownIds'>;
 
@@ -78,15 +86,21 @@ export async function trustedKeyLine(dir: DataDir, who: string): Promise<string>
 }
 
 /**
- * Revokes a key, given as its line, its id or its name; a node that runs closes its sessions within two seconds.
- * @throws SkeinError `not-found`, `conflict` when it fits several.
+ * Revokes a key, given as its line, its id or its name; a node that runs closes its sessions within two seconds. The
+ * keys that took its place by its own signature alone go with it.
+ * @throws SkeinError `not-found`, `conflict` when it fits several, `too-large` when this node shares too many already.
  */
 export function revokePeer(
   dir: DataDir,
   who: string,
   { share = false, own = {} }: { readonly share?: boolean; readonly own?: OwnNames } = {},
-): TrustedPeer {
-  return describe(new TrustStore({ path: dir.authorizedPeers, ...own }).revoke(who, { share }));
+): RevokedPeer {
+  const record = new TrustStore({ path: dir.authorizedPeers, ...own }).revoke(who, { share });
+  return {
+    ...describe(record),
+    alsoRevoked: record.alsoRevoked.map(describe),
+    stillTrusted: record.stillTrusted === undefined ? null : describe(record.stillTrusted),
+  };
 }
 
 /** The trust file as it is. @throws SkeinError `corrupt`, `denied`. */

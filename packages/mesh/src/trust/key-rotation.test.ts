@@ -251,3 +251,104 @@ describe('a trust store that is shown a rotation', () => {
     expect(net.store.get(a.id)).toMatchObject({ revoked: true, successor: b.id });
   });
 });
+
+describe('a stolen key that its thief has rotated', () => {
+  const [x, y, z, other] = [createIdentity(), createIdentity(), createIdentity(), createIdentity()];
+  const rotations = [signRotation(x, y, 1), signRotation(y, z, 2)];
+  const line = (identity: Identity, name: string, options: string) => `${formatKeyLine(identity, name)} ${options}\n`;
+
+  async function openStore(...lines: readonly string[]) {
+    const place = openPlace();
+    writeFileSync(place.trust, lines.join(''), { mode: 0o600 });
+    const store = new TrustStore({ path: place.trust });
+    await store.start();
+    const revoked: string[] = [];
+    store.onChange(({ type, id }) => {
+      if (type === 'revoked') revoked.push(id);
+    });
+    return {
+      store,
+      revoked,
+      trusted: () => store.list().flatMap((record) => (record.revoked ? [] : [record.identity.id])),
+      async [Symbol.asyncDispose]() {
+        await store[Symbol.asyncDispose]();
+        place[Symbol.dispose]();
+      },
+    };
+  }
+
+  it.each([
+    ['its id', x.id],
+    ['its line', formatKeyLine(x, 'worker')],
+  ])(
+    'is revoked by %s with all that came after it, each told of, and the thief is not let in by another rotation',
+    async (_, who) => {
+      await using net = await openStore(line(x, 'worker', 'trust=full'), line(other, 'other', 'trust=tool'));
+      followRotations(net.store, z, { rotations });
+      net.revoked.length = 0;
+      const result = net.store.revoke(who);
+      expect(result).toMatchObject({ identity: { id: x.id }, stillTrusted: undefined });
+      // The one between was revoked when it was followed.
+      expect(result.alsoRevoked).toMatchObject([{ identity: { id: z.id }, revoked: true, shareRevocation: false }]);
+      expect(net.trusted()).toEqual([other.id]);
+      expect(net.revoked).toEqual([z.id]);
+      const next = createIdentity();
+      for (const from of [x, y, z]) followRotations(net.store, next, { rotations: [signRotation(from, next, 9)] });
+      followRotations(net.store, y, { rotations: [signRotation(x, y, 9)] });
+      expect(net.trusted()).toEqual([other.id]);
+      // Revoked once more it is as any key that is revoked already.
+      expect(net.store.revoke(who)).toMatchObject({ revoked: true, alsoRevoked: [] });
+    },
+  );
+
+  it('has all of them named to others where its revocation is shared, also when it was not at first', async () => {
+    await using net = await openStore(line(x, 'worker', 'trust=full'));
+    followRotations(net.store, z, { rotations });
+    net.store.revoke(x.id);
+    net.store.revoke(x.id, { share: true });
+    expect(net.store.list().map(({ shareRevocation }) => shareRevocation)).toEqual([true, true, true]);
+  });
+
+  it('is revoked with them by a list that names it, though it was revoked when it was followed', async () => {
+    await using net = await openStore(line(x, 'worker', 'trust=full'), line(other, 'other', 'trust=tool'));
+    followRotations(net.store, z, { rotations });
+    net.revoked.length = 0;
+    expect(net.store.revokeListed(new Set([x.id]))).toMatchObject([{ identity: { id: z.id }, shareRevocation: false }]);
+    expect(net.trusted()).toEqual([other.id]);
+    expect(net.revoked).toEqual([z.id]);
+    expect(net.store.revokeListed(new Set([x.id, y.id, z.id]))).toEqual([]);
+  });
+
+  it('hands its name on to the new key, which is revoked by it as any other is', async () => {
+    await using net = await openStore(line(x, 'worker', 'trust=full'));
+    followRotations(net.store, y, { rotations: rotations.slice(0, 1) });
+    expect(net.store.revoke('worker')).toMatchObject({ identity: { id: y.id }, alsoRevoked: [], stillTrusted: undefined });
+  });
+
+  it('in a file that leads in a circle takes each of the others along once', async () => {
+    await using net = await openStore(
+      line(x, 'x', `trust=full,revoked,successor=${y.id}`),
+      line(y, 'y', `trust=full,revoked,successor=${z.id}`),
+      line(z, 'z', `trust=full,revoked,successor=${y.id}`),
+      line(other, 'other', `trust=full,revoked,successor=${other.id}`),
+    );
+    expect(net.store.revoke(x.id, { share: true }).alsoRevoked).toEqual([]);
+    expect(net.store.revoke(other.id)).toMatchObject({ revoked: true, alsoRevoked: [] });
+    expect(net.store.revokeListed(new Set([y.id, other.id]))).toEqual([]);
+    expect(net.store.list().map(({ shareRevocation }) => shareRevocation)).toEqual([true, true, true, false]);
+  });
+
+  it('takes along also one that a person has trusted anew, and nothing behind a line that is gone', async () => {
+    await using net = await openStore(
+      line(x, 'x', `trust=full,revoked,successor=${y.id}`),
+      line(z, 'z', 'trust=full'),
+      line(other, 'other', `trust=full,revoked,successor=${z.id}`),
+    );
+    expect(net.store.revoke(x.id).alsoRevoked).toEqual([]);
+    expect(net.trusted()).toEqual([z.id]);
+    net.store.revoke(other.id);
+    net.store.trust(formatKeyLine(z, 'z'), { trust: 'tool' });
+    expect(net.trusted()).toEqual([z.id]);
+    expect(net.store.revoke(other.id).alsoRevoked).toMatchObject([{ identity: { id: z.id }, trust: 'tool' }]);
+  });
+});

@@ -65,7 +65,8 @@ export class RevocationLists {
   }
 
   /**
-   * Makes this node's list say exactly this; the first 1,024 of more. True when that is a new list.
+   * Makes this node's list say exactly this; the first 1,024 of more, which its caller tells people. True when
+   * that is a new list.
    * @throws SkeinError `unavailable` when it cannot be kept: then it is not given out either.
    */
   publish(identity: Identity, ids: readonly PeerId[]): boolean {

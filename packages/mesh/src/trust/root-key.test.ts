@@ -223,3 +223,26 @@ it('four rotations, two roots and an invitation fit into one hello', () => {
   };
   expect(JSON.stringify(hello).length).toBeLessThanOrEqual(HELLO_BYTES_MAX);
 });
+
+describe('the revocation of a key', () => {
+  it('that its root has replaced leaves the new one trusted, and says so; by hand and by a list', async () => {
+    await using net = await openStore(line(a, `trust=tool,${rooted}`));
+    net.show(b, { rotations: [byRoot(a, b)], roots: [signRootStatement(b, root, 5)] });
+    expect(net.store.revokeListed(new Set([a.id]))).toEqual([]);
+    expect(net.store.revoke(a.id, { share: true })).toMatchObject({
+      shareRevocation: true,
+      alsoRevoked: [],
+      stillTrusted: { identity: { id: b.id } },
+    });
+    expect(net.store.get(b.id)).toMatchObject({ revoked: false, shareRevocation: false });
+  });
+
+  it('takes along what a thief has put behind it by a root that he bound to his own key', async () => {
+    await using net = await openStore(line(a, 'trust=full'));
+    net.show(thief, { rotations: [signRotation(a, thief, 1)], roots: [signRootStatement(thief, otherRoot, 2)] });
+    net.show(c, { rotations: [byRoot(thief, c, otherRoot)], roots: [signRootStatement(c, otherRoot, 3)] });
+    expect(net.store.get(c.id)).toMatchObject({ revoked: false, root: { id: otherRoot.id } });
+    expect(net.store.revoke(a.id).alsoRevoked).toMatchObject([{ identity: { id: c.id } }]);
+    expect(net.store.list().filter(({ revoked }) => !revoked)).toEqual([]);
+  });
+});

@@ -12,7 +12,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { createIdentity, formatKeyLine, parseKeyLine, type SkeinError } from '@skein/protocol';
+import { createIdentity, formatKeyLine, parseKeyLine, publicIdentity, REVOCATIONS_MAX, type SkeinError } from '@skein/protocol';
 import { describe, expect, it } from 'vitest';
 import type { TrustChange } from './trust-changes.ts';
 import { parseTrustLine } from './trust-record.ts';
@@ -367,5 +367,34 @@ describe('a trust store', () => {
     expect(store.addMissing(lines).map(({ name }) => name)).toEqual(['fresh']);
     expect(readFileSync(net.path, 'utf8')).toBe(`${before}${fresh} trust=full\n`);
     expect(store.addMissing(lines)).toEqual([]);
+  });
+});
+
+describe('a revocation that is shared', () => {
+  const shared = Array.from(
+    { length: REVOCATIONS_MAX - 1 },
+    (_, index) => `${formatKeyLine(publicIdentity(Buffer.alloc(32, `${index} `)), `old${index}`)} revoked,share-revocation`,
+  );
+
+  it('has its place up to the bound of a list; one more is refused, and says what to do', async () => {
+    const [last, over] = [keyLine('last'), keyLine('over')];
+    await using net = await openStore([...shared, last, over]);
+    net.store.revoke('last', { share: true });
+    const text = readFileSync(net.path, 'utf8');
+    expect(() => net.store.revoke('over', { share: true })).toThrow(
+      expect.objectContaining({ code: 'too-large', message: expect.stringMatching(/1024 keys.* 1025\b.* without --share/) }),
+    );
+    expect(readFileSync(net.path, 'utf8')).toBe(text);
+    // One that is named already needs no more room, and one that is not shared none at all.
+    expect(net.store.revoke('last', { share: true })).toMatchObject({ shareRevocation: true });
+    expect(net.store.revoke('over')).toMatchObject({ revoked: true, shareRevocation: false });
+  });
+
+  it('counts the keys that go along', async () => {
+    const [x, y] = [createIdentity(), createIdentity()];
+    const lines = [`${formatKeyLine(x, 'x')} revoked,successor=${y.id}`, formatKeyLine(y, 'y')];
+    await using net = await openStore([...shared, ...lines]);
+    expect(() => net.store.revoke(x.id, { share: true })).toThrow(expect.objectContaining({ code: 'too-large' }));
+    expect(readFileSync(net.path, 'utf8')).toContain(`${formatKeyLine(y, 'y')}\n`);
   });
 });

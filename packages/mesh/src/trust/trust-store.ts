@@ -1,10 +1,11 @@
 import { dirname } from 'node:path';
-import { type PeerId, type PublicIdentity, type Rotation, SkeinError } from '@skein/protocol';
+import { type PeerId, type PublicIdentity, REVOCATIONS_MAX, type Rotation, SkeinError } from '@skein/protocol';
 import { type Clock, systemClock } from '../clock.ts';
 import { FileWatch } from './file-watch.ts';
 import { ensureDirectory, readOwnFile, withFileLock, writeFileAtomic } from './files.ts';
 import { findRecord } from './find-record.ts';
 import { distinctNames, withFreeNames } from './peer-names.ts';
+import { standingOn } from './standing-on.ts';
 import { changesBetween, type TrustChange } from './trust-changes.ts';
 import { formatTrustFile, parseTrustFile, recordsOf, TRUST_FILE_BYTES_MAX, type TrustFile, withRecords } from './trust-file.ts';
 import { formatTrustOptions, parseTrustLine, type TrustOptions, type TrustRecord } from './trust-record.ts';
@@ -40,6 +41,14 @@ export type RotationOutcome = 'moved' | 'known' | 'second' | 'from-revoked' | 't
 
 /** What came of a root statement. `second`: the key has another root, which it keeps. */
 export type RootOutcome = 'pinned' | 'known' | 'second';
+
+/** A key that was revoked by hand. */
+export interface RevokedKey extends TrustRecord {
+  /** The keys that were trusted until now and went along: they had taken its place by its own signature alone. */
+  readonly alsoRevoked: readonly TrustRecord[];
+  /** The one that its root has put in its place, which stays trusted. */
+  readonly stillTrusted: TrustRecord | undefined;
+}
 
 /**
  * Whom this node trusts, from a file that people edit too: changes count within a second. Reading is from memory;
@@ -179,22 +188,42 @@ export class TrustStore {
 
   /**
    * Revokes a key given as its line, its id, the first 8 or more characters of the id, or its name, be that what it is
-   * called here or what the file says. A key line that is not in the file is added as revoked. `share`: this node's revocation list names it from then on.
-   * @throws SkeinError `not-found`; `conflict` when it fits several; `busy`, `corrupt`.
+   * called here or what the file says. A key line that is not in the file is added as revoked. The keys that took its
+   * place by its signature alone go with it (see `standingOn`), also when it was revoked before: a thief may have made them.
+   * `share`: this node's revocation list names all of them from then on.
+   * @throws SkeinError `not-found`; `conflict` when it fits several; `too-large` when that list had no room, and nothing is
+   * revoked then; `busy`, `corrupt`.
    */
-  revoke(who: string, { share = false }: { readonly share?: boolean } = {}): TrustRecord {
-    return this.#change((known, written) => {
-      const record = findRecord(who.trim(), { known, written, path: this.#path });
-      return { ...record, revoked: true, shareRevocation: record.shareRevocation || share };
+  revoke(who: string, { share = false }: { readonly share?: boolean } = {}): RevokedKey {
+    const trusted = new Set<PeerId>();
+    const [record, ...others] = this.#changeAll((known, written) => {
+      const named = findRecord(who.trim(), { known, written, path: this.#path });
+      const taken = [named, ...standingOn(named, byId(known))];
+      for (const { identity, revoked } of taken) if (!revoked) trusted.add(identity.id);
+      if (share) refuseOverfull(known, taken);
+      return taken.map((each) => ({ ...each, revoked: true, shareRevocation: each.shareRevocation || share }));
     });
+    if (record === undefined) throw notMade();
+    const heir = this.get(this.current(record.identity.id));
+    return {
+      ...record,
+      alsoRevoked: others.filter(({ identity }) => trusted.has(identity.id)),
+      stillTrusted: heir?.revoked === false ? heir : undefined,
+    };
   }
 
-  /** Revokes those of these keys that are in the file and are not revoked yet, at once; which those were. */
+  /**
+   * Revokes those of these keys that are in the file, and the keys that took their place by their signature alone, at
+   * once; which of them were not revoked before.
+   */
   revokeListed(ids: ReadonlySet<PeerId>): readonly TrustRecord[] {
     if (ids.size === 0) return [];
-    return this.#changeAll((known) =>
-      known.filter(({ identity, revoked }) => !revoked && ids.has(identity.id)).map((record) => ({ ...record, revoked: true })),
-    );
+    return this.#changeAll((known) => {
+      const records = byId(known);
+      const named = known.filter(({ identity }) => ids.has(identity.id));
+      const taken = new Set(named.flatMap((record) => [record, ...standingOn(record, records)]));
+      return [...taken].filter(({ revoked }) => !revoked).map((record) => ({ ...record, revoked: true }));
+    });
   }
 
   /** Keeps the root of a trusted key, from a statement whose signatures were checked. The first one counts. */
@@ -255,7 +284,7 @@ export class TrustStore {
   /** Writes one record, made from what the file holds now; nobody else changes the file meanwhile. */
   #change(make: Make<TrustRecord>): TrustRecord {
     const [record] = this.#changeAll((known, written) => [make(known, written)]);
-    if (record === undefined) throw new SkeinError('A change of the trust file was not made', { code: 'internal' });
+    if (record === undefined) throw notMade();
     return record;
   }
 
@@ -303,7 +332,7 @@ export class TrustStore {
   #take(file: TrustFile): void {
     const written = this.#othersIn(file);
     const records = distinctNames(written, this.#ownName);
-    this.#records = new Map(records.map((record) => [record.identity.id, record]));
+    this.#records = byId(records);
     this.#renamed = new Map(
       written.flatMap(({ identity: { id }, name, revoked }, index) =>
         revoked || records[index]?.name === name ? [] : [[id, name] as const],
@@ -327,10 +356,30 @@ export class TrustStore {
   }
 }
 
+function byId(records: readonly TrustRecord[]): ReadonlyMap<PeerId, TrustRecord> {
+  return new Map(records.map((record) => [record.identity.id, record]));
+}
+
 /** A line that does not name the ML-DSA key takes nothing back: without it, one signature less would be asked for. */
 function withVoleKey(record: TrustRecord, before: TrustRecord | undefined): TrustRecord {
   const voleExtra = record.voleExtra ?? (before?.revoked ? undefined : before?.voleExtra);
   return voleExtra === undefined ? record : { ...record, kind: 'vole', voleExtra };
+}
+
+/** @throws SkeinError `too-large` when this node's revocation list had no room for these as well. */
+function refuseOverfull(known: readonly TrustRecord[], added: readonly TrustRecord[]): void {
+  const shared = new Set(
+    [...known.filter(({ shareRevocation }) => shareRevocation), ...added].map(({ identity }) => identity.id),
+  );
+  if (shared.size <= REVOCATIONS_MAX) return;
+  throw new SkeinError(
+    `A revocation list names at most ${REVOCATIONS_MAX} keys, and with ${added.length} more this one would name ${shared.size}. Nothing was revoked: do so without --share, or first take old lines with "share-revocation" out of the trust file`,
+    { code: 'too-large' },
+  );
+}
+
+function notMade(): SkeinError {
+  return new SkeinError('A change of the trust file was not made', { code: 'internal' });
 }
 
 /** A level that is given is somebody's word. */
