@@ -63,7 +63,13 @@ const LINKS = new Set([
   'two',
   'three',
 ]);
-const EXCEPT_WORDS = new Set(['except', 'excluding', 'besides', 'without', 'not', 'apart', 'but']);
+const EXCEPT_WORDS = new Set(['except', 'excluding', 'besides', 'without', 'not', 'apart']);
+/** Words between a preposition and a name. */
+const OWNERS = new Set(['the', 'my', 'our', 'your']);
+/** Words behind "on", "at" and "from" that make no place of it: "on average", "at once". */
+const NO_NAMES = new Set('average once last first time times purpose demand night noon midnight hand own way foot'.split(' '));
+/** Words for when, besides those that say nothing anyway. */
+const TIME_WORDS = new Set('tonight tomorrow yesterday immediately asap atm rn cheers thx'.split(' '));
 const BE_WORDS = new Set(['is', 'are', 'was', 'were', 'be', 'lives', 'live', 'runs', 'sits', 'stays']);
 
 /** True when the words before a mention make it something told, not a place to act: "the backup is on us-monitor". */
@@ -89,7 +95,7 @@ export function findPeers(tokens: readonly Token[], { known, reference, hasTerm 
   const all = findAll(tokens, taken, used);
   const others = reference.length > 0 && findOthers(tokens, taken, used);
   const before = reference.length > 0 && !others && findBefore(tokens, taken, used);
-  const unknown = findUnknown(tokens, { taken, used, hasTerm });
+  const unknown = findUnknown(tokens, { taken, used, hasTerm, mentions });
   return { mentions, all, before, others, reference, unknown, used };
 }
 
@@ -130,7 +136,13 @@ function widen(tokens: readonly Token[], span: { from: number; to: number; group
     marked = true;
   }
   let excluded = false;
-  while (from > 0 && (is(from - 1, EXCEPT_WORDS) || (excluded && is(from - 1, new Set(['other', 'than']))))) {
+  const ofAll = tokens.slice(0, from).some(({ key, quoted }) => !quoted && (ALL_WORDS.has(key) || ALONE_ALL_WORDS.has(key)));
+  const excepts = (index: number) =>
+    is(index, EXCEPT_WORDS) ||
+    // "All but us-monitor" leaves it out; "but on us-monitor?" asks for it.
+    (tokens[index]?.key === 'but' && (ofAll || excluded)) ||
+    (excluded && is(index, new Set(['other', 'than'])));
+  while (from > 0 && excepts(from - 1)) {
     from -= 1;
     excluded = true;
   }
@@ -213,6 +225,7 @@ function findBefore(tokens: readonly Token[], taken: ReadonlySet<number>, used: 
 interface UnknownSearch {
   readonly taken: ReadonlySet<number>;
   readonly used: ReadonlySet<number>;
+  readonly mentions: readonly Mention[];
   readonly hasTerm: (word: string) => boolean;
 }
 
@@ -222,7 +235,7 @@ function findUnknown(tokens: readonly Token[], search: UnknownSearch): Suspect[]
     if (search.taken.has(index) || search.used.has(index) || !isNameLike(token)) continue;
     let at = index - 1;
     let beside = isMachineWord(tokens[index + 1]?.key ?? '');
-    while (at >= 0 && (isMachineWord(tokens[at]?.key ?? '') || tokens[at]?.key === 'the')) {
+    while (at >= 0 && (isMachineWord(tokens[at]?.key ?? '') || OWNERS.has(tokens[at]?.key ?? ''))) {
       beside ||= isMachineWord(tokens[at]?.key ?? '');
       at -= 1;
     }
@@ -232,14 +245,48 @@ function findUnknown(tokens: readonly Token[], search: UnknownSearch): Suspect[]
       gradeTerm(token.key) !== undefined ||
       isStopWord(token.key) ||
       isMachineWord(token.key) ||
+      NO_NAMES.has(token.key) ||
+      TIME_WORDS.has(token.key) ||
       pieces(token.key).every(search.hasTerm);
-    const follows = at <= 1 && ['and', 'about'].includes(tokens[at]?.key ?? '') && index === tokens.length - 1;
+    const follows = at <= 1 && ['and', 'about'].includes(tokens[at]?.key ?? '') && closes(tokens, index);
+    const listed = isListed(tokens, { index, at, place, mentions: search.mentions });
     if (spoken) continue;
     const name = token.possessive ? token.raw.slice(0, token.key.length) : token.raw;
-    if ((place && (dashed || beside)) || (token.possessive && dashed)) suspects.push({ name, index, certain: true });
-    else if ((place && index === tokens.length - 1) || follows) suspects.push({ name, index, certain: false });
+    if ((place && (dashed || beside)) || (token.possessive && dashed) || listed) suspects.push({ name, index, certain: true });
+    else if ((place && (standsApart(tokens, index) || endsPhrase(tokens, index))) || follows)
+      suspects.push({ name, index, certain: false });
   }
   return suspects;
+}
+
+/** Whether nothing is said after a token but when, please and thanks. */
+function closes(tokens: readonly Token[], index: number): boolean {
+  return tokens.slice(index + 1).every(({ key, quoted }) => !quoted && (isStopWord(key) || TIME_WORDS.has(key)));
+}
+
+/** Whether a place that ends at a token stands before or after all else that is said: "on mars, …", "… on mars please". */
+export function standsApart(tokens: readonly Token[], index: number): boolean {
+  return closes(tokens, index) || (index === 1 && /[,:]/.test(tokens[index]?.after ?? ''));
+}
+
+function endsPhrase(tokens: readonly Token[], index: number): boolean {
+  const next = tokens[index + 1]?.key ?? '';
+  return /[,;]/.test(tokens[index]?.after ?? '') || next === 'and' || next === 'then';
+}
+
+/** Whether a word is listed with known nodes: "on us-monitor and mars", "on mars and us-monitor". */
+function isListed(
+  tokens: readonly Token[],
+  place: { readonly index: number; readonly at: number; readonly place: boolean; readonly mentions: readonly Mention[] },
+): boolean {
+  const { index, at, mentions } = place;
+  const isLink = (key: string | undefined) => key === 'and' || key === 'or' || key === '&';
+  const before = isLink(tokens[at]?.key) ? at : undefined;
+  const behind = before !== undefined && mentions.some(({ to, marked, excluded }) => to === before && marked && !excluded);
+  if (behind && closes(tokens, index)) return true;
+  const next = isLink(tokens[index + 1]?.key) ? index + 2 : index + 1;
+  const links = next === index + 2 || (tokens[index]?.after ?? '').includes(',');
+  return place.place && links && mentions.some(({ from }) => from === next);
 }
 
 function isNameLike(token: Token): boolean {

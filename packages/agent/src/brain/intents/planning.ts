@@ -1,3 +1,4 @@
+import { isYes } from './agreement.ts';
 import type { Catalog } from './catalog.ts';
 import { asksWhichNode } from './comparison.ts';
 import { findExplicitCall } from './explicit-call.ts';
@@ -10,13 +11,15 @@ import type { Context, Planned } from './plan.ts';
 import { ask, carryOut, join, say } from './plan.ts';
 import { Replies } from './replies.ts';
 import { askedOf, bestMatch, leansOnLast, replyValue, subjectOf, unknownNode } from './request-meaning.ts';
+import { looksLike } from './slot-values.ts';
 import { answerTalk, findTalk } from './small-talk.ts';
 import type { Subject } from './subject.ts';
 import { clip } from './suggestions.ts';
 import type { Reading, Understood } from './understanding.ts';
 import { placesOf, REPEAT_WORDS, Reader } from './understanding.ts';
 import { WordIndex } from './word-index.ts';
-import { tokenize } from './words.ts';
+import type { Token } from './words.ts';
+import { isStopWord, tokenize } from './words.ts';
 
 /** Characters of a request that are considered. */
 const MAX_REQUEST_CHARACTERS = 2_000;
@@ -25,8 +28,6 @@ const MAX_TOKENS = 400;
 const MAX_REPLY_TOKENS = 3;
 /** A match this good is what is meant, even if it could be small talk or the answer to a question. */
 const PLAIN = 0.75;
-
-const YES_WORDS = new Set(['yes', 'y', 'yeah', 'yep', 'sure', 'correct', 'right', 'ok', 'okay', 'exactly', 'indeed']);
 
 /** Turns requests into plans; a pure function of the offered tools, the request and the context. */
 export class Planner {
@@ -66,7 +67,7 @@ export class Planner {
     const best = whole.matches[0];
     const named = askedOf(reading);
     if (named.length > 0 && (best === undefined || best.score < PLAIN)) return say(this.#replies.whatThere(named), context);
-    const talk = findTalk(plain);
+    const talk = isValue(plain, context.pending) ? undefined : findTalk(plain);
     if (talk !== undefined && (best === undefined || best.score < PLAIN || best.missing.length > 0 || best.intent.derived)) {
       return say(answerTalk(talk, this.#catalog, this.#thisNode), context);
     }
@@ -194,16 +195,19 @@ export class Planner {
     if (stranger !== undefined) return say(this.#replies.unknownNode(stranger), context);
     if (context.subjects.length === 0) return repeats ? say('There is nothing before this to repeat.', context) : undefined;
     const planned = context.subjects.map((subject) => {
+      const repeatable = subject.intent?.repeatable ?? false;
       const placement = placeRequest({
         offers: subject.offers,
         peers: this.#catalog.peers,
-        repeatable: subject.intent?.repeatable ?? false,
+        repeatable,
         hasSlots: true,
         places,
         before: context,
         compares: comparison !== undefined && subject.intent?.example.field !== undefined,
         follows: true,
       });
+      // "Not on us-monitor" takes back what changes something; it does not ask for it everywhere else.
+      if (!repeatable && onlyExcludes(places)) return this.#dispatch(subject, { type: 'ask' }, { context, follows: true });
       return this.#dispatch({ ...subject, comparison }, placement, { context, follows: true });
     });
     return join(planned, { context, follows: true, notes: [] });
@@ -215,14 +219,16 @@ export class Planner {
     const { pending } = context;
     if (pending === undefined) return undefined;
     if (pending.type === 'node') {
-      const isYes = reading.tokens.length <= 3 && reading.tokens.some(({ token }) => YES_WORDS.has(token.key));
-      if (!isYes || pending.proposed.length === 0) return undefined;
+      if (pending.proposed.length === 0 || !agrees(reading, pending.proposed)) return undefined;
       return carryOut([{ ...pending.subject, labels: pending.proposed }], { notes: [], context, follows: false });
     }
     const { match, slot } = pending;
     const isOther =
       best !== undefined && best.missing.length === 0 && best.score >= PLAIN && best.intent.base !== match.intent.base;
     if (isOther && reading.tokens.length > MAX_REPLY_TOKENS) return undefined;
+    // "What?", "which are there?": asked back, not answered.
+    const asksBack = reading.tokens.every(({ token }) => isStopWord(token.key) && !token.quoted);
+    if (asksBack && reading.tokens.at(-1)?.token.after.includes('?')) return undefined;
     const located = locate(reading.tokens, reading.found, match.intent);
     const value = replyValue(slot, located.tokens, reading.text);
     if (value === undefined) return undefined;
@@ -244,4 +250,22 @@ interface Asked {
   readonly isCut: boolean;
   /** Whether a name in it was put in place of one that is not known. */
   readonly isRepaired: boolean;
+}
+
+/** Whether a reply is yes to the nodes proposed, naming no other. */
+function agrees({ tokens, found }: Reading, proposed: readonly string[]): boolean {
+  const named = found.mentions.filter(({ labels, excluded }) => !excluded && labels.every((label) => proposed.includes(label)));
+  const plain = tokens.map(({ token }) => token);
+  return isYes(plain, (index) => named.some(({ from, to }) => index >= from && index < to));
+}
+
+/** Whether a reply that could be small talk is the value asked for: "no" for a switch, "none" where it is a choice. */
+function isValue(tokens: readonly Token[], pending: Context['pending']): boolean {
+  const [token, ...more] = tokens;
+  if (pending?.type !== 'slot' || token === undefined || more.length > 0) return false;
+  return looksLike(pending.slot.kind, token, pending.slot.schema);
+}
+
+function onlyExcludes({ named, excluded, all }: Places): boolean {
+  return excluded.length > 0 && named.length === 0 && all === 'none';
 }

@@ -4,6 +4,7 @@ import type { Comparison } from './grades.ts';
 import type { Match } from './matching.ts';
 import { UNDERSTOOD } from './matching.ts';
 import type { Suspect } from './peer-mentions.ts';
+import { standsApart } from './peer-mentions.ts';
 import type { Places } from './places.ts';
 import { saysWhere } from './places.ts';
 import type { Context } from './plan.ts';
@@ -19,6 +20,21 @@ import type { Token } from './words.ts';
 /** How near to the likeliest match another must be to go before it for being offered where it is asked for. */
 const NEARLY = 0.8;
 const FOLLOW_OPENERS = new Set(['and', 'also', 'or', 'but', 'then', 'so']);
+/** Said to the answer before, and no part of what is asked next: "ok, and on eu-monitor?" */
+const RECEIPTS = new Set([
+  'ok',
+  'okay',
+  'oh',
+  'well',
+  'thanks',
+  'great',
+  'nice',
+  'good',
+  'perfect',
+  'alright',
+  'fine',
+  'sorry',
+]);
 
 /** The nodes of "which tools does us-monitor have": those whose tools are asked for, and nothing more. */
 export function askedOf({ tokens, found }: Reading): readonly string[] {
@@ -31,7 +47,8 @@ export function askedOf({ tokens, found }: Reading): readonly string[] {
 /** Whether the request leans on the one before: it opens with "and", "what about", or says "too", "again". */
 export function leansOnLast(tokens: readonly Token[], context: Context): boolean {
   if (context.subjects.length === 0) return false;
-  const keys = tokens.map((token) => token.key);
+  const said = tokens.map((token) => token.key);
+  const keys = said.slice(said.findIndex((key) => !RECEIPTS.has(key)));
   const opener = keys.slice(0, 2).join(' ');
   if (FOLLOW_OPENERS.has(keys[0] ?? '') || opener === 'what about' || opener === 'how about') return true;
   return keys.some((key) => REPEAT_WORDS.has(key));
@@ -66,9 +83,13 @@ export function unknownNode(
   const { best, places } = details;
   const takesText = best?.intent.slots.some((slot) => slot.kind === 'free') ?? false;
   const isOnlyHere = best !== undefined && [...best.intent.offers.keys()].every((label) => label === '');
+  const plain = reading.tokens.map(({ token }) => token);
   return reading.found.unknown.find((candidate) => {
     if (takesText && isOnlyHere) return false;
-    return candidate.certain || !saysWhere(places);
+    if (candidate.certain) return true;
+    if (saysWhere(places) || (takesText && !standsApart(plain, candidate.index))) return false;
+    const token = plain[candidate.index];
+    return token === undefined || !best?.intent.slots.some((slot) => looksLike(slot.kind, token, slot.schema));
   });
 }
 

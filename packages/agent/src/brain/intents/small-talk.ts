@@ -1,3 +1,4 @@
+import { isRefusal } from './agreement.ts';
 import type { Catalog } from './catalog.ts';
 import { THIS_NODE } from './catalog.ts';
 import { clip, nameOf, suggestions } from './suggestions.ts';
@@ -8,7 +9,7 @@ export type Talk = 'greeting' | 'thanks' | 'farewell' | 'help' | 'peers' | 'tool
 
 const FILLERS = new Set(
   `please pls plz hey so well ok okay and the a an is are do does you i me my to of can could would will there here us your at
-  now right in on with for it this that by how currently exactly just all s`.split(/\s+/),
+  now right in on with for it this that by how currently exactly just all s actually else able be oh sorry then`.split(/\s+/),
 );
 const OPENERS = new Set(['hello', 'hi', 'hey', 'greetings', 'morning', 'afternoon', 'evening', 'good', 'howdy', 'hiya', 'yo']);
 const TALKS: readonly (readonly [Talk, string])[] = [
@@ -22,7 +23,7 @@ const TALKS: readonly (readonly [Talk, string])[] = [
     'help',
     `help|help need|need help|what|what know|what help|what offer|what ask|what possible|what abilities|what capabilities|
     what commands|capabilities|what things|commands|show what|tell what|what say|give examples|examples|show examples|
-    what should ask|?`,
+    what should ask|what done|work|?`,
   ],
   [
     'peers',
@@ -44,7 +45,8 @@ const TALKS: readonly (readonly [Talk, string])[] = [
   ['self', 'who|what name|what model|which model|which brain|what brain|what|bot|what kind ai|introduce yourself|ai'],
   [
     'cancel',
-    'cancel|never mind|nevermind|forget|never mind forget|forget never mind|no forget|stop|no|no thanks|nothing|abort|no thank',
+    `cancel|never mind|nevermind|forget|forget about|never mind forget|forget never mind|no forget|stop|no|no thanks|nothing|
+    abort|no thank|leave|leave alone|leave be|drop|skip|wait|hold`,
   ],
 ];
 
@@ -59,6 +61,7 @@ for (const [talk, phrases] of TALKS) {
 /** The talk a request is, when it is nothing more. */
 export function findTalk(tokens: readonly Token[]): Talk | undefined {
   if (tokens.length > 12 || tokens.some((token) => token.quoted)) return undefined;
+  if (isRefusal(tokens)) return 'cancel';
   const keys = tokens.flatMap((token) =>
     token.key
       .replaceAll("'s", '')
@@ -73,17 +76,21 @@ export function findTalk(tokens: readonly Token[]): Talk | undefined {
   if (words.length === 0) return said.some((key) => OPENERS.has(key)) ? 'greeting' : undefined;
   const direct = PHRASES.get(words.join(' '));
   if (direct === undefined && said.every((key) => OPENERS.has(key) || FILLERS.has(key))) return 'greeting';
-  if (direct !== undefined) return meansTalk(direct, said) ? direct : undefined;
+  if (direct !== undefined) return meansTalk(direct, { said, words }) ? direct : undefined;
   const opened = words.filter((word) => !OPENERS.has(word));
   return opened.length < words.length ? PHRASES.get(opened.join(' ')) : undefined;
 }
 
 /** Bare question words are talk only in the questions people ask of it: "what can you do", "who is there". */
-function meansTalk(talk: Talk, said: readonly string[]): boolean {
+function meansTalk(
+  talk: Talk,
+  { said, words }: { readonly said: readonly string[]; readonly words: readonly string[] },
+): boolean {
   if (said.length === 1 && (said[0] === 'what' || said[0] === 'who')) return false;
   // "What is my name": who asks is meant, not who answers.
   if (talk === 'self' && said.some((key) => key === 'my' || key === 'i' || key === 'me')) return false;
-  if (talk === 'help' && said.includes('what') && said.length <= 3) return said.some((key) => key === 'can' || key === 'do');
+  if (talk === 'help' && words.join(' ') === 'what' && said.length <= 3)
+    return said.some((key) => key === 'can' || key === 'do');
   return true;
 }
 

@@ -51,8 +51,8 @@ export interface Understood {
 const WHOLE = 0.9;
 /** All that was said is accounted for, but for a related word. */
 const FULLY = 0.9;
-/** What remembered words add to a score: enough to choose by, too little to understand by. */
-const REMEMBERED = 0.12;
+/** What remembered words add to a score: enough to choose a disk by in "which one is fuller?", too little to understand by. */
+const REMEMBERED = 0.3;
 /** Who asks for space asks for free space. */
 const IMPLIED = 0.3;
 /** Words that ask for the same once more. */
@@ -88,7 +88,7 @@ export class Reader {
       reference: options.reference,
       hasTerm: (word) => this.#index.has(canonical(word)),
     });
-    const around = options.follows || found.before ? options.around : NOTHING;
+    const around = options.follows || found.before || asksWhichNode(plain) ? options.around : NOTHING;
     return { text, tokens, found, follows: options.follows, around };
   }
 
@@ -173,6 +173,8 @@ function contentTerms(tokens: readonly ReadToken[], found: PeerMentions, all: re
   const suspects = new Set(found.unknown.map((suspect) => all[suspect.index]));
   return tokens.flatMap((read) => {
     if (suspects.has(read) || REPEAT_WORDS.has(read.token.key)) return [];
+    // "No, on eu-monitor": what is asked again elsewhere.
+    if (read === all[0] && read.token.key === 'no' && read.token.after.includes(',')) return [];
     if (read.token.quoted) return [read.token.key];
     return read.readings.flatMap((reading) => (reading.type === 'empty' ? [] : [reading.term]));
   });
@@ -223,7 +225,7 @@ function slice(reading: Reading, part: Part): Reading {
 /** "Disk and memory on us-monitor": a part without a place takes that of the next part that has one, else the last. */
 function sharePlaces(parts: readonly Understood[]): Understood[] {
   return parts.map((part, at) => {
-    if (saysWhere(part.places)) return part;
+    if (saysWhere(part.places) || part.places.unknown.length > 0) return part;
     const after = parts.slice(at + 1).find((other) => saysWhere(other.places));
     const before = parts.slice(0, at).findLast((other) => saysWhere(other.places));
     const shared = (after ?? before)?.places;

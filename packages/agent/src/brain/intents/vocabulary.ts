@@ -9,7 +9,7 @@ export const STOP_WORDS: ReadonlySet<string> = new Set(
   try uh um us very want wants was we well were what whats when where which while who whos whose why will wish with would yet
   you your yours yourself display say says report wonder wondering curious idea able whether hello dear tells much
   happens happening altogether there's theres actual exactly moment point present currently anything something instead
-  both across among amongst between enough overall`.split(/\s+/),
+  both across among amongst between enough overall oh sorry meant great nice good perfect alright`.split(/\s+/),
 );
 
 /** Words for a node: they say where, hardly ever what. */
