@@ -83,6 +83,8 @@ export function openNodeNetwork(parts: NodeNetworkParts, stack: AsyncDisposableS
     toolTimeoutMs: parts.toolTimeoutMs,
     onEvent,
     onServed: (call) => audit.append({ event: 'tool-served', ...call }),
+    onLeftOut: (names) =>
+      parts.log.warn({ tools: names }, 'tools not listed for peers, since the list would be over what one message holds'),
     onRunning: () => presence.changed(),
   });
   stack.defer(() => share.close());

@@ -19,6 +19,8 @@ export const bigint = bad('bigint', () => 1n);
 export const nothing = bad('nothing', () => undefined);
 export const huge = bad('huge', () => 'x'.repeat(3_000_000));
 export const deep = bad('deep', () => JSON.parse('['.repeat(500) + ']'.repeat(500)));
+export const deep_for_the_wire = bad('deep_for_the_wire', () => JSON.parse('['.repeat(32) + ']'.repeat(32)));
+export const wide = bad('wide', () => Array(40_000).fill(0));
 export const floods = bad('floods', (_input, { emit }) => {
   for (let n = 0; n < 200_000; n += 1) void emit('0123456789'.repeat(10));
   return 'done';
@@ -56,6 +58,8 @@ test.each([
   ['bigint', { code: 'internal' }],
   ['huge', { code: 'too-large' }],
   ['deep', { code: 'invalid' }],
+  ['deep_for_the_wire', { code: 'too-large', message: expect.stringContaining('32 levels') }],
+  ['wide', { code: 'too-large', message: expect.stringContaining('32768 values') }],
 ])('of another node, a tool that is bad (%s) is an error for its caller and nothing else', async (name, error) => {
   await using nodes = new Nodes();
   const { boss } = await startBadPair(nodes);

@@ -94,6 +94,19 @@ test('a task whose OpenVole node is lost meanwhile ends as unknown, and is given
   expect(llm.requests).toEqual([]);
 });
 
+test('a task that an OpenVole node answers with more than is taken ends as unknown at once, and is given to nobody else', async () => {
+  await using nodes = new Nodes();
+  await using llm = await startLlmServer({ script: [{ text: 'must not be asked' }] });
+  await using net = await startThin(nodes, { think: () => 'x'.repeat(400_001) }, { brain: model(llm) });
+  expect(answerOf(await net.node.ask('hello'))).toMatchObject({
+    type: 'error',
+    message: expect.stringContaining('vole answered with something that cannot be taken here'),
+  });
+  expect(net.node.host.backend.tasks()).toMatchObject([{ state: 'unknown' }]);
+  expect(await audited(net.node, 'vole-refused')).toMatchObject({ peer: net.peer });
+  expect(llm.requests).toEqual([]);
+});
+
 test('a task that is canceled, or out of time, ends so, and says that it may go on over there', async () => {
   await using nodes = new Nodes();
   await using net = await startThin(nodes, { think: () => new Promise(() => {}) }, { agent: { turnTimeoutMs: 1_000 } });

@@ -294,6 +294,36 @@ test('a body above the bound is refused where it is made, in both directions', a
   expect(peer.isOpen).toBe(true);
 });
 
+test.each([
+  ['nested deeper than 32 levels', 32, 1],
+  ['of more than 32768 values', 1, BODY_VALUES_MAX],
+])('an answer or a part %s is refused where it is made, by that name', async (why, levels, values) => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob')];
+  const shapes = z.object({ levels: z.number(), values: z.number() });
+  const loose = defineMethod({ name: 'test.shape', grant: 'tools', params: shapes, result: z.unknown(), idempotent: true });
+  const inParts = defineMethod({ ...loose, name: 'test.parts', part: z.unknown() });
+  // One level more than asked for, and one value more for each level.
+  const shaped = ({ levels, values }: z.infer<typeof shapes>) => {
+    let shape: unknown = Array(values).fill('[[[[');
+    for (let level = 1; level < levels; level += 1) shape = [shape];
+    return { shape };
+  };
+  bob.router.serve(loose, shaped);
+  bob.router.serve(inParts, async (shape, context) => {
+    await context.emit(shaped(shape));
+    return 'done';
+  });
+  const peer = await alice.dial(bob);
+  for (const method of [loose, inParts]) {
+    const error = await rejection(peer.call(method, { levels, values }, { onPart: () => undefined }));
+    expect(error).toMatchObject({ code: 'too-large', message: expect.stringContaining(why) });
+    const most = levels > 1 ? { levels: levels - 1, values } : { levels, values: values - 2 };
+    await peer.call(method, most, { onPart: () => undefined });
+  }
+  expect(peer.isOpen).toBe(true);
+});
+
 test('nesting deeper than 32 is refused before any handler sees it', async () => {
   await using network = new TestNetwork();
   const [alice, bob] = [network.add('alice'), network.add('bob')];

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { depthWithin, jsonWithin } from './json.ts';
+import { depthWithin, jsonValues, jsonWithin } from './json.ts';
 
 /** Values of parsed JSON, counted the slow way. */
 function countOf(value: unknown): number {
@@ -23,6 +23,19 @@ describe('what a text would hold is seen before it is parsed', () => {
       }),
       { numRuns: 1_000 },
     );
+  });
+
+  it('is counted so that a list has two values more than its members together', () => {
+    fc.assert(
+      fc.property(fc.array(fc.jsonValue({ maxDepth: 4 }), { minLength: 1 }), (list) => {
+        const count = (value: unknown) => jsonValues(JSON.stringify(value), 9, 1e6);
+        const members = list.reduce<number>((sum, item) => sum + count(item), 0);
+        expect(count({ list })).toBe(members + 2);
+      }),
+    );
+    expect(jsonWithin('[[0]]', 1, Number.POSITIVE_INFINITY)).toBe(false);
+    expect(jsonValues('[[0]]', 1, 99)).toBe(Number.POSITIVE_INFINITY);
+    expect(jsonValues('[0,0]', 9, 2)).toBe(Number.POSITIVE_INFINITY);
   });
 
   it.each([

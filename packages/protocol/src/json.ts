@@ -20,6 +20,13 @@ export function depthWithin(value: unknown, levels: number): boolean {
  * is not JSON.
  */
 export function jsonWithin(text: string, levels: number, values: number): boolean {
+  // Most messages end here, with a few native searches instead of a look at each character.
+  if (text.length <= values && !hasMoreBrackets(text, levels)) return true;
+  return jsonValues(text, levels, values) < Number.POSITIVE_INFINITY;
+}
+
+/** How many values a JSON text has, as `jsonWithin` counts them; Infinity as soon as it is known to be over a bound. */
+export function jsonValues(text: string, levels: number, values: number): number {
   let depth = 0;
   let count = 1;
   for (let at = 0; at < text.length; at += 1) {
@@ -31,7 +38,7 @@ export function jsonWithin(text: string, levels: number, values: number): boolea
       case 0x7b: // {
         depth += 1;
         count += 1;
-        if (depth > levels) return false;
+        if (depth > levels) return Number.POSITIVE_INFINITY;
         break;
       case 0x5d: // ]
       case 0x7d: // }
@@ -42,9 +49,23 @@ export function jsonWithin(text: string, levels: number, values: number): boolea
         break;
       default:
     }
-    if (count > values) return false;
+    if (count > values) return Number.POSITIVE_INFINITY;
   }
-  return true;
+  return count;
+}
+
+/** True when more than `most` arrays and objects could begin in the text, brackets within strings counted. */
+function hasMoreBrackets(text: string, most: number): boolean {
+  let count = 0;
+  for (let at = text.indexOf('{'); at >= 0; at = text.indexOf('{', at + 1)) {
+    count += 1;
+    if (count > most) return true;
+  }
+  for (let at = text.indexOf('['); at >= 0; at = text.indexOf('[', at + 1)) {
+    count += 1;
+    if (count > most) return true;
+  }
+  return false;
 }
 
 const QUOTE = 0x22;

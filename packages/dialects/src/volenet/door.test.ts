@@ -164,6 +164,21 @@ describe('a message is refused', () => {
     expect(() => door.read(text.replace('"toolName":"x"', '"toolName":"y"'))).toThrow('signature');
   });
 
+  it('with an answer that does not fit says which it is, once it is known whose it is', () => {
+    const door = doorFor([{ identity }]);
+    const unfit = { callId: 'c1', success: 'yes' };
+    expect(door.read(sign('tool:result', unfit)).body).toMatchObject({
+      type: 'unfit-answer',
+      answer: 'tool:result',
+      id: 'c1',
+      error: { code: 'invalid' },
+    });
+    expect(() => doorFor([]).read(sign('tool:result', unfit))).toThrow('not trusted');
+    expect(() => door.read(sign('tool:result', unfit).replace('"c1"', '"c2"'))).toThrow('signature');
+    for (const callId of [undefined, null, 7, 'i'.repeat(1_025)])
+      expect(() => door.read(sign('tool:result', { ...unfit, callId }))).toThrow('does not fit');
+  });
+
   it('of a kind that is not spoken, or whose payload does not fit', () => {
     const door = doorFor([{ identity }]);
     for (const type of ['relay:deliver', 'file:offer', 'auth:challenge', 'roster', 'constructor', '__proto__']) {

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { canonicalPayload, signedText } from './canonical.ts';
 import type { VoleHost, VoleTrust } from './host.ts';
 import { VOLE_AGE_MAX_MS, VOLE_AHEAD_MAX_MS, VOLE_DEPTH_MAX, VOLE_MESSAGE_BYTES_MAX, VOLE_VALUES_MAX } from './limits.ts';
-import { mayBroadcast, parseBody, type UnfitRequest, type VoleBody } from './payloads.ts';
+import { mayBroadcast, parseBody, type ReadBody, type VoleBody } from './payloads.ts';
 import type { ReplayGuard } from './replay.ts';
 import { type BoxKeys, BoxOpener } from './seal.ts';
 import { verifyHybrid, verifySignature } from './signature.ts';
@@ -32,8 +32,8 @@ type Envelope = z.infer<typeof envelope>;
 export interface VoleMessage {
   readonly id: string;
   readonly from: VoleTrust;
-  /** `unfit`: a request that is only to be answered with why it is not served. */
-  readonly body: VoleBody | UnfitRequest;
+  /** `unfit`: a request that is only to be answered with why it is not served. `unfit-answer`: one that ends what waits for it. */
+  readonly body: ReadBody;
   readonly timestamp: number;
   /** It came in a box that only this node can open. */
   readonly sealed: boolean;
@@ -191,7 +191,7 @@ function readEnvelope(bytes: Uint8Array): Envelope {
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
 
-function isAnnouncement(body: VoleBody | UnfitRequest): body is Extract<VoleBody, { type: 'discover' | 'discover:response' }> {
+function isAnnouncement(body: ReadBody): body is Extract<VoleBody, { type: 'discover' | 'discover:response' }> {
   return body.type === 'discover' || body.type === 'discover:response';
 }
 

@@ -3,7 +3,7 @@ import { SkeinError } from '@skein/protocol';
 import type { VoleMessage } from './door.ts';
 import type { VoleEvent, VoleHost } from './host.ts';
 import type { Encryption } from './message-writer.ts';
-import { type Announcement, isSealable, requestOf, type VoleBody } from './payloads.ts';
+import { type Announcement, isSealable, type ReadBody, requestOf, type VoleBody, type VoleType } from './payloads.ts';
 import { PeerLink, type PeerLinkParts } from './peer-link.ts';
 import { ServedRequests } from './served-requests.ts';
 import type { VoleSigner } from './signature.ts';
@@ -62,11 +62,12 @@ export class KnownPeer {
 
   /**
    * Takes one verified message, from the socket it came on or from HTTP. Announcements are answered by the caller.
-   * @throws SkeinError `busy` over the peer's rate, `denied` for what it may not; nobody is told but this node.
+   * @throws SkeinError `busy` over the peer's rate, `denied` for what it may not, `invalid` for an answer that does not fit;
+   * nobody is told but this node.
    */
   receive({ id, body, sealed }: VoleMessage, socket: VoleSocket | undefined): void {
     this.link.heard();
-    const kind = body.type === 'unfit' ? body.request : body.type;
+    const kind = kindOf(body);
     if (this.#parts.encryption === 'require' && !sealed && isSealable(kind)) {
       throw new SkeinError(`A ${kind} came unsealed, and this node takes none so`, { code: 'denied' });
     }
@@ -78,6 +79,10 @@ export class KnownPeer {
       const asked = requestOf(body);
       if (asked !== undefined) this.#served.refuse(asked, error);
       throw error;
+    }
+    if (body.type === 'unfit-answer') {
+      this.peer.settleUnfit(body);
+      throw body.error;
     }
     if (body.type === 'unfit') {
       this.#served.refuse(body, body.error);
@@ -220,4 +225,10 @@ export class KnownPeer {
   #emit(event: VoleEvent): void {
     this.#parts.host.onEvent(event);
   }
+}
+
+/** What the message says it is. */
+function kindOf(body: ReadBody): VoleType {
+  if (body.type === 'unfit') return body.request;
+  return body.type === 'unfit-answer' ? body.answer : body.type;
 }

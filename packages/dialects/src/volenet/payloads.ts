@@ -180,8 +180,13 @@ const REQUEST_IDS = { 'tool:call': 'callId', 'task:delegate': 'taskId', 'memory:
 /** Characters of an id that is sent back with a refusal. */
 const ANSWERED_ID_MAX = 1_024;
 
+/** The answers to those, and the member that names what each answers. */
+const ANSWER_IDS = { 'tool:result': 'callId', 'task:result': 'taskId', 'memory:results': 'requestId' } as const;
+
 /** A kind of message that whoever sends it waits for the answer to. */
 type VoleRequest = keyof typeof REQUEST_IDS;
+/** A kind of message that is such an answer. */
+type VoleAnswer = keyof typeof ANSWER_IDS;
 
 /** A request whose payload does not fit, and the id by which its sender waits for the answer. */
 export interface UnfitRequest {
@@ -191,8 +196,19 @@ export interface UnfitRequest {
   readonly error: SkeinError;
 }
 
+/** An answer whose payload does not fit, and the id by which this node may wait for it. */
+export interface UnfitAnswer {
+  readonly type: 'unfit-answer';
+  readonly answer: VoleAnswer;
+  readonly id: string;
+  readonly error: SkeinError;
+}
+
+/** What a verified message holds. */
+export type ReadBody = VoleBody | UnfitRequest | UnfitAnswer;
+
 /** The request in a message and its id; undefined for what nobody waits for. */
-export function requestOf(body: VoleBody | UnfitRequest): Pick<UnfitRequest, 'request' | 'id'> | undefined {
+export function requestOf(body: ReadBody): Pick<UnfitRequest, 'request' | 'id'> | undefined {
   switch (body.type) {
     case 'unfit':
       return body;
@@ -208,10 +224,11 @@ export function requestOf(body: VoleBody | UnfitRequest): Pick<UnfitRequest, 're
 }
 
 /**
- * A payload by its kind. A request that does not fit is given as such where it can be answered.
+ * A payload by its kind. A request that does not fit is given as such where it can be answered, and an answer where it says
+ * to what.
  * @throws SkeinError `unsupported` for a kind that is not spoken, `invalid` for a payload that does not fit.
  */
-export function parseBody(type: string, payload: unknown): VoleBody | UnfitRequest {
+export function parseBody(type: string, payload: unknown): ReadBody {
   if (!isVoleType(type)) {
     const known = UNSPOKEN.test(type) ? 'is not spoken here' : 'does not exist';
     throw new SkeinError(`The kind of message "${type.slice(0, 60)}" ${known}`, { code: 'unsupported' });
@@ -223,13 +240,22 @@ export function parseBody(type: string, payload: unknown): VoleBody | UnfitReque
     parsed?.error.issues.map(({ path, message }) => [...path.map(String), message].join(': ')).join('; ') ??
     `it is nested over ${VOLE_PAYLOAD_DEPTH_MAX} levels deep`;
   const error = new SkeinError(`The payload of ${type} does not fit: ${why.slice(0, 500)}`, { code: 'invalid' });
-  const id = isRequest(type) ? idIn(payload, REQUEST_IDS[type]) : undefined;
-  if (!isRequest(type) || id === undefined) throw error;
-  return { type: 'unfit', request: type, id, error };
+  if (isRequest(type)) {
+    const id = idIn(payload, REQUEST_IDS[type]);
+    if (id !== undefined) return { type: 'unfit', request: type, id, error };
+  } else if (isAnswer(type)) {
+    const id = idIn(payload, ANSWER_IDS[type]);
+    if (typeof id === 'string') return { type: 'unfit-answer', answer: type, id, error };
+  }
+  throw error;
 }
 
 function isRequest(type: VoleType): type is VoleRequest {
   return Object.hasOwn(REQUEST_IDS, type);
+}
+
+function isAnswer(type: VoleType): type is VoleAnswer {
+  return Object.hasOwn(ANSWER_IDS, type);
 }
 
 /** The id as it came, whatever it is: only who sent it knows it. */

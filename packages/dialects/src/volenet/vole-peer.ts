@@ -8,6 +8,7 @@ import { notProtected } from './not-protected.ts';
 import {
   type ToolEntry,
   toolEntry,
+  type UnfitAnswer,
   type VoleMemoryHit,
   type VoleMemoryQuery,
   type VolePayload,
@@ -102,7 +103,7 @@ export class VolePeer {
   /**
    * Has it run one of its tools.
    * @throws SkeinError `unavailable`, `deadline-exceeded`, `canceled`, `busy`, `denied`, `not-found`, `too-large`, and
-   * `invalid` for an error of the tool, with its text.
+   * `invalid` for an error of the tool, with its text, and for an answer that does not fit.
    */
   async callTool(name: string, params: Readonly<Record<string, unknown>>, options: VoleCallOptions = {}): Promise<Json> {
     const callId = randomUUID();
@@ -172,6 +173,13 @@ export class VolePeer {
         return this.#searches.fail(requestId, why);
       }
     }
+  }
+
+  /** Ends what waits for an answer of this very peer that came and does not fit. False when nothing waits for it. */
+  settleUnfit({ answer, id, error }: UnfitAnswer): boolean {
+    const pending = { 'tool:result': this.#calls, 'task:result': this.#tasks, 'memory:results': this.#searches }[answer];
+    const why = `${this.name} answered with something that cannot be taken here: ${error.message}`;
+    return pending.fail(id, new SkeinError(why, { code: 'invalid', cause: error }));
   }
 
   /** Takes its list of tools, asked for or not; what is no tool in it is left out. True when it is another than before. */

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { VolePeer } from '@skein/dialects';
 import { SpecVole, type SpecVoleOptions, VirtualClock } from '@skein/testing';
 import { describe, expect, it } from 'vitest';
 import { VoleNode, type VoleNodeOptions } from './vole-node.ts';
@@ -302,6 +303,46 @@ describe('a VoleNet node with post-quantum keys', () => {
     await net.node.refusal('denied');
     expect(net.node.told.items).toEqual([]);
     expect(net.vole.received.items.some(({ type }) => type === 'tool:call')).toBe(false);
+  });
+});
+
+describe('an answer of a VoleNet node that cannot be taken', () => {
+  const deep: unknown = JSON.parse(`${'['.repeat(40)}${']'.repeat(40)}`);
+
+  it.each([
+    ['a result nested too deep', 'nested over 31 levels', (met: VolePeer) => met.callTool('deep', {})],
+    ['a task’s result that is too long', '400000', (met: VolePeer) => met.delegate({ input: 'x' })],
+    ['found things that are too long', '10000', (met: VolePeer) => met.searchMemory({ query: 'x', limit: 3 })],
+  ] as const)('ends what waits for it at once, with why: %s', async (_what, why, ask) => {
+    const think = () => 'x'.repeat(400_001);
+    const remember = () => [{ file: 'f', source: 's', score: 1, snippet: 'x'.repeat(10_001) }];
+    await using net = await pair({}, { tools: { deep: () => deep }, allowBrain: true, think, remember });
+    const { node, vole, peer } = net;
+    await vole.dial(node.id, node.url);
+    const met = await node.joined(peer);
+    await expect(ask(met)).rejects.toMatchObject({ code: 'invalid', message: expect.stringContaining(why) });
+    expect(met.pending).toBe(0);
+    await node.refusal('invalid');
+  });
+
+  it('of another peer, or one that does not verify, ends nothing', async () => {
+    await using net = await pair({}, { tools: { slow: () => new Promise(() => {}) } });
+    const { node, vole, peer } = net;
+    await using other = await new SpecVole({ name: 'other' }).start();
+    const otherId = node.trust(other.line, ...ALL);
+    other.trust(node.net.line);
+    for (const one of [vole, other]) await one.dial(node.id, node.url);
+    const met = await node.joined(peer);
+    await node.joined(otherId);
+    const call = met.callTool('slow', {}, { timeoutMs: 300 });
+    const { payload } = await vole.received.find(({ type }) => type === 'tool:call');
+    const unfit = { callId: payload.callId, success: true, output: deep };
+    await other.send('tool:result', node.id, unfit);
+    const forged = vole.make('tool:result', node.id, { ...unfit, output: 1 });
+    expect((await vole.post(node.url, { ...forged, payload: unfit })).status).toBe(401);
+    // One that nothing waits for is refused as before.
+    expect((await vole.post(node.url, vole.make('tool:result', node.id, { ...unfit, callId: 'c' }))).status).toBe(400);
+    await expect(call).rejects.toMatchObject({ code: 'deadline-exceeded' });
   });
 });
 

@@ -1,12 +1,26 @@
 import { DeltaRelay, Scope, type Tool, type ToolContext, type ToolSet, untilAborted } from '@skein/agent';
 import type { Clock, Mesh, Peer, Router } from '@skein/mesh';
-import { type Json, type PeerId, SkeinError, type ToolDescriptor, toolsCall, toolsChanged, toolsList } from '@skein/protocol';
+import {
+  BODY_BYTES_MAX,
+  BODY_DEPTH_MAX,
+  BODY_VALUES_MAX,
+  type Json,
+  jsonValues,
+  type PeerId,
+  SkeinError,
+  type ToolDescriptor,
+  toolsCall,
+  toolsChanged,
+  toolsList,
+} from '@skein/protocol';
 import type { HostEvent } from '../events.ts';
 
 /** Characters of partial output of one call that are passed on. */
 const PARTIAL_OUTPUT_CHARS_MAX = 1_000_000;
 /** When a peer that took nothing is told again. */
 const ANNOUNCE_AGAIN_MS = 1_000;
+/** What stands around the tools of a list: `{"tools":[` and `]}`. */
+const AROUND_LIST = { bytes: 12, levels: 2, values: 2 } as const;
 
 export interface ShareToolsParts {
   /** This node's own id. */
@@ -20,6 +34,8 @@ export interface ShareToolsParts {
   readonly maySee: (peer: PeerId, tool: string) => boolean;
   /** What a peer is called here. */
   readonly nameOf: (peer: PeerId) => string;
+  /** Told once of each tool that no longer fits into the list a peer is sent. */
+  readonly onLeftOut?: (names: readonly string[]) => void;
   /** The number of calls being run for peers has changed. */
   readonly onRunning?: () => void;
   readonly onEvent: (event: HostEvent) => void;
@@ -60,6 +76,8 @@ export class ShareTools {
   /** Peers that have yet to be told of a change. */
   readonly #untold = new Set<PeerId>();
   #releaseAgain: (() => void) | undefined;
+  readonly #sizes = new WeakMap<ToolDescriptor, ListedSize>();
+  readonly #toldLeftOut = new WeakSet<ToolDescriptor>();
   #closed = false;
 
   constructor(parts: ShareToolsParts) {
@@ -73,9 +91,22 @@ export class ShareTools {
     });
   }
 
-  /** The tools this peer may call. */
+  /** The tools this peer may call, as far as one message takes them: it would refuse a list that is over a bound as a whole. */
   listFor(peer: PeerId): readonly ToolDescriptor[] {
-    return this.#sharedWith(peer).map((tool) => tool.descriptor);
+    const listed: ToolDescriptor[] = [];
+    const leftOut: ToolDescriptor[] = [];
+    let { bytes, values }: ListedSize = AROUND_LIST;
+    for (const { descriptor } of this.#sharedWith(peer)) {
+      const size = this.#sizeOf(descriptor);
+      if (bytes + size.bytes > BODY_BYTES_MAX || values + size.values > BODY_VALUES_MAX) leftOut.push(descriptor);
+      else {
+        bytes += size.bytes;
+        values += size.values;
+        listed.push(descriptor);
+      }
+    }
+    this.#tellLeftOut(leftOut);
+    return listed;
   }
 
   /**
@@ -151,6 +182,25 @@ export class ShareTools {
     });
   }
 
+  #sizeOf(descriptor: ToolDescriptor): ListedSize {
+    let size = this.#sizes.get(descriptor);
+    if (size === undefined) {
+      const text = JSON.stringify(descriptor);
+      // With the comma before it.
+      const bytes = Buffer.byteLength(text) + 1;
+      size = { bytes, values: jsonValues(text, BODY_DEPTH_MAX - AROUND_LIST.levels, BODY_VALUES_MAX) };
+      this.#sizes.set(descriptor, size);
+    }
+    return size;
+  }
+
+  #tellLeftOut(descriptors: readonly ToolDescriptor[]): void {
+    const untold = descriptors.filter((descriptor) => !this.#toldLeftOut.has(descriptor));
+    if (untold.length === 0) return;
+    for (const descriptor of untold) this.#toldLeftOut.add(descriptor);
+    this.#parts.onLeftOut?.(untold.map(({ name }) => name));
+  }
+
   #told(peer: { readonly id: PeerId; readonly name: string }, tool: Tool, ok: boolean, ms: number): void {
     const { name, effect } = tool.descriptor;
     this.#parts.onEvent({ type: 'tool-served', id: peer.id, name: peer.name, tool: name, ok, ms });
@@ -199,6 +249,12 @@ export class ShareTools {
       if (peer === null && !this.#parts.keptBack.has(tool.descriptor.name)) this.#local.set(tool.descriptor.name, tool);
     }
   }
+}
+
+/** What one tool adds to the list it stands in; Infinity values for one that is nested too deep. */
+interface ListedSize {
+  readonly bytes: number;
+  readonly values: number;
 }
 
 /** What a tool of ours is given that runs for a peer. */

@@ -139,7 +139,9 @@ export class IncomingCalls {
   #succeed(call: ActiveCall, result: unknown): void {
     if (!this.#forget(call) || call.header.type === MESSAGE_TYPE.publish) return;
     try {
-      sendOn(this.#parts.link, call.header, MESSAGE_TYPE.result, JSON.stringify(result) ?? 'null');
+      const body = JSON.stringify(result) ?? 'null';
+      assertFits(body, 'The work was done, but its result');
+      sendOn(this.#parts.link, call.header, MESSAGE_TYPE.result, body);
     } catch (error) {
       this.#refuse(call.header, this.#publicError(error, call.method.name));
     }
@@ -237,6 +239,7 @@ class ActiveCall implements CallContext {
       throw new SkeinError('Parts are emitted faster than the caller takes them; wait for each', { code: 'busy' });
     }
     const body = JSON.stringify(part);
+    assertFits(body, 'A part of the answer');
     const bytes = sendOn(this.#link, this.header, MESSAGE_TYPE.part, body);
     this.#creditBytes -= bytes;
     // Credit may go below zero by one part; the next waits until it is above again.
@@ -292,6 +295,15 @@ function parseRequest(text: string): { readonly method: string; readonly params:
     throw new SkeinError('The body of a request is {"method","params"}', { code: 'invalid' });
   }
   return { method: value.method, params: 'params' in value ? value.params : undefined };
+}
+
+/** What the caller would refuse is refused here, by the name of the bound. @throws SkeinError `too-large`. */
+function assertFits(body: string, what: string): void {
+  if (jsonWithin(body, BODY_DEPTH_MAX, BODY_VALUES_MAX)) return;
+  const over = jsonWithin(body, BODY_DEPTH_MAX, Number.POSITIVE_INFINITY)
+    ? `of more than ${BODY_VALUES_MAX} values`
+    : `nested deeper than ${BODY_DEPTH_MAX} levels`;
+  throw new SkeinError(`${what} is ${over}, the most that a message holds`, { code: 'too-large' });
 }
 
 function sendOn(link: Link, header: MessageHeader, type: MessageType, body: string): number {

@@ -139,3 +139,26 @@ test('a message to a VoleNet peer is noted as sent before it leaves, and waits a
   expect((await say('three')).state).toBe('sent');
   expect(seen).toEqual(['sent', 'sent', 'sent', 'sent']);
 });
+
+test.each([
+  ['fits', 'x'.repeat(4_000), 'x'.repeat(4_000)],
+  ['is too long', 'x'.repeat(5_000), `${'x'.repeat(3_975)} … [cut: 1025 characters]`],
+  [
+    'is cut within a character',
+    `${'x'.repeat(3_974)}${'\u{1f600}'.repeat(1_000)}`,
+    `${'x'.repeat(3_974)}\ufffd … [cut: 1999 characters]`,
+  ],
+  ['ends in half a character', 'x\ud83d', 'x\ufffd'],
+])(
+  'a message of a VoleNet peer that %s is kept well-formed and says how much of it is not there',
+  async (_what, text, kept) => {
+    await using network = new TestNetwork();
+    await using stack = new AsyncDisposableStack();
+    const vole = { name: 'vole', identity: createIdentity() };
+    const { chat, events } = await chatOf(network.add('alice'), [vole], stack);
+    await chat.received(vole.identity.id, text);
+    expect(chat.list()).toMatchObject([{ text: kept }]);
+    expect(events).toMatchObject([{ type: 'chat-message', text: kept }]);
+    expect(kept.length).toBeLessThanOrEqual(4_000);
+  },
+);

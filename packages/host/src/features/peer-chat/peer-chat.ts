@@ -85,9 +85,9 @@ export class PeerChat implements AsyncDisposable {
     void this.#outbox.wake(id);
   }
 
-  /** Takes a message of a peer whose protocol gives it no name. @throws SkeinError `busy`, and what `Database.write` raises. */
+  /** Takes a message of a peer whose protocol gives it no name, cut where it is too long. @throws SkeinError `busy`, and what `Database.write` raises. */
   received(peer: PeerId, text: string): Promise<void> {
-    return this.#take({ peer, id: this.#parts.randomId(), text: text.slice(0, CHAT_CHARS_MAX) });
+    return this.#take({ peer, id: this.#parts.randomId(), text: shortened(text) });
   }
 
   /**
@@ -211,4 +211,16 @@ export class PeerChat implements AsyncDisposable {
   #report(work: Promise<void>): void {
     work.catch((thrown: unknown) => this.#parts.onError(SkeinError.from(thrown)));
   }
+}
+
+/** The text as it can be kept; one that is too long ends with how much of it is not there. */
+function shortened(text: string): string {
+  if (text.length <= CHAT_CHARS_MAX) return text.toWellFormed();
+  // No number of characters that were cut has more digits than that of all of them.
+  const kept = CHAT_CHARS_MAX - markOf(text.length).length;
+  return `${text.slice(0, kept).toWellFormed()}${markOf(text.length - kept)}`;
+}
+
+function markOf(chars: number): string {
+  return ` … [cut: ${chars} characters]`;
 }
