@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { request } from 'node:http';
+import { request, type ServerResponse } from 'node:http';
 import { connect as connectPlain, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { type Connection, createHttpTransport, createWebSocketTransport } from '@skein/mesh';
@@ -71,6 +71,44 @@ test('what is said as it stops still leaves over requests that wait, and its por
   far.close('this node is stopping');
   expect(await watch.closed).toBe('the other end closed');
   expect(watch.records.join()).toBe('first,goodbye');
+});
+
+test('who says nothing, or never comes to the end of a request’s head, is gone within 12 s, and nobody else is', {
+  timeout: 20_000,
+}, async () => {
+  const held: ServerResponse[] = [];
+  await using server = await start({
+    onRequest: (request, response) => {
+      held.push(response);
+      if (request.url === '/stream') response.write('begun ');
+    },
+  });
+  const near = await createWebSocketTransport().dial(`ws://127.0.0.1:${server.port}`, { signal: NEVER });
+  const watch = watchConnection(await server.accepted());
+  watchConnection(near);
+  const answers = ['/poll', '/stream'].map((path) => server.ask(path));
+  const startedAtMs = performance.now();
+  const lifetimes = ['', 'GET / HT', 'GET / HTTP/1.1\r\nHost: x\r\n'].map(async (said) => {
+    const socket = connectPlain(server.port, '127.0.0.1');
+    socket.on('error', () => socket.destroy());
+    socket.write(said);
+    // A word now and then does not help one that goes on with its head.
+    const dripping = setInterval(() => said === '' || socket.write(said.endsWith('\n') ? 'a: b\r\n' : ''), 1_000);
+    socket.resume();
+    await once(socket, 'close');
+    clearInterval(dripping);
+    return performance.now() - startedAtMs;
+  });
+  for (const lifetimeMs of await Promise.all(lifetimes)) expect(lifetimeMs).toBeLessThan(13_000);
+  expect(performance.now() - startedAtMs, 'a slow line has 10 s').toBeGreaterThan(9_500);
+  near.send(Buffer.from('still here'));
+  expect((await watch.got(1)).join()).toBe('still here');
+  near.cut('done');
+  for (const response of held) response.end('answered');
+  expect(await Promise.all(answers)).toEqual([
+    [200, 'answered'],
+    [200, 'begun answered'],
+  ]);
 });
 
 describe('with a certificate', () => {

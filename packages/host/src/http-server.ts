@@ -31,6 +31,12 @@ export interface HttpServerParts {
   readonly onConnection: (connection: Connection) => void;
 }
 
+/**
+ * How long a connection may take to bring a request's head, and the whole request, and how often that is looked at. Node looks
+ * every 30 s by itself, so that connections on which nothing is said could hold all places.
+ */
+const TIMES = { headersTimeout: 10_000, requestTimeout: 30_000, connectionsCheckingInterval: 2_000 } as const;
+
 /** One bound address of a node: HTTP for its page and API, WebSockets and plain requests for its peers. */
 export class HttpServer {
   readonly #parts: HttpServerParts;
@@ -42,9 +48,7 @@ export class HttpServer {
   constructor(parts: HttpServerParts) {
     this.#parts = parts;
     this.#requests = new HttpAcceptor({ maxConnections: parts.maxConnections });
-    this.#server = createServer({ requestTimeout: 30_000, headersTimeout: 10_000 }, (request, response) =>
-      this.#request(request, response),
-    );
+    this.#server = createServer(TIMES, (request, response) => this.#request(request, response));
     this.#server.maxConnections = parts.maxConnections;
     this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
     if (parts.certificate !== undefined) this.#greeter = new Greeter(this.#server, parts.certificate);

@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { createIdentity, formatIdentity, formatKeyLine } from '@skein/protocol';
 import { measured } from '@skein/testing';
@@ -8,6 +9,11 @@ import { type FaultNode, FaultNodes } from './faults/fault-node.ts';
 import type { CallerRequest, CallerResult } from './faults/messages.ts';
 
 const MIB = 1024 * 1024;
+/** Addresses of this machine: Linux has all of 127.0.0.0/8. */
+const SILENT_FROM = process.platform === 'linux' ? [1, 2, 3, 4, 5].map((host) => `127.0.0.${host}`) : ['127.0.0.1'];
+const WEB_SOCKET_UPGRADE =
+  'GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n' +
+  'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: skein.1\r\n\r\n';
 
 test('300 strangers that flood a node with junk leave its peers answered', { timeout: 60_000 }, async () => {
   await using nodes = new FaultNodes();
@@ -55,6 +61,23 @@ test('one peer that calls without measure is told to wait, and nine others hardl
     ratios.push(beside.answered / alone.answered);
   }
   expect(Math.max(...ratios)).toBeGreaterThanOrEqual(0.9);
+});
+
+test('strangers that hold every place in silence, and are renewed, keep no peer from coming back', {
+  timeout: 60_000,
+}, async () => {
+  await using nodes = new FaultNodes();
+  const node = nodes.make('worker');
+  await using friends = new Callers(5);
+  node.trusts(...friends.keyLines.map((line) => [line, { trust: 'tool' }] as const));
+  await node.start();
+  using silence = new Silence(node.port);
+  await silence.full;
+  await friends.connect(node);
+  const result = await friends.ask({ type: 'call', durationMs: 1_000, inFlight: 1, everyMs: 10 });
+  expect(silence.openSockets, 'they were there all the while').toBeGreaterThan(60);
+  expect(result.failures).toEqual({});
+  expect(result.answered).toBeGreaterThan(100);
 });
 
 /** Peers of a node in a process of their own. */
@@ -117,6 +140,49 @@ class Flood implements AsyncDisposable {
     const gone = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');
     await gone;
+  }
+}
+
+/** Connections that say nothing once they are open, more than a node has places for, and new ones all the time. */
+class Silence implements Disposable {
+  readonly #port: number;
+  readonly #sockets = new Set<Socket>();
+  readonly #full = Promise.withResolvers<void>();
+  readonly #renewing: NodeJS.Timeout;
+  #opened = 0;
+
+  constructor(port: number) {
+    this.#port = port;
+    // From each address as many as it may have, the peers' own among them, and in all more than there are places.
+    for (let count = 0; count < 64; count += 1) for (const address of SILENT_FROM) this.#open(address);
+    let renewed = 0;
+    this.#renewing = setInterval(() => this.#open(SILENT_FROM[++renewed % SILENT_FROM.length] ?? ''), 10);
+  }
+
+  /** Resolves when the first of them are open. */
+  get full(): Promise<void> {
+    return this.#full.promise;
+  }
+
+  get openSockets(): number {
+    return this.#sockets.size;
+  }
+
+  #open(localAddress: string): void {
+    const socket = connect({ host: '127.0.0.1', port: this.#port, localAddress });
+    socket.on('error', () => socket.destroy());
+    socket.once('close', () => this.#sockets.delete(socket));
+    socket.write(WEB_SOCKET_UPGRADE);
+    socket.once('data', () => {
+      this.#sockets.add(socket);
+      this.#opened += 1;
+      if (this.#opened === 64 * SILENT_FROM.length) this.#full.resolve();
+    });
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#renewing);
+    for (const socket of this.#sockets) socket.destroy();
   }
 }
 

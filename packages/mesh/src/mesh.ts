@@ -18,6 +18,7 @@ import type { Clock } from './clock.ts';
 import { keepConnected } from './dialer.ts';
 import type { IncomingLimits } from './peer/incoming-calls.ts';
 import { Peer } from './peer/peer.ts';
+import { PeerUsages } from './peer/peer-usage.ts';
 import { runHandshake } from './peer/run-handshake.ts';
 import { Sessions } from './peer/sessions.ts';
 import type { Router } from './router.ts';
@@ -96,6 +97,7 @@ export class Mesh {
   readonly #staticKey = createX25519();
   readonly #cookies: CookieJar;
   readonly #strangers: StrangerBudget;
+  readonly #usages: PeerUsages;
   readonly #sessions: Sessions;
   readonly #closing = new AbortController();
   readonly #connections = new Set<Connection>();
@@ -105,6 +107,7 @@ export class Mesh {
     this.#cookies = new CookieJar({ monotonicMs: () => parts.clock.monotonicMs() });
     this.#strangers = new StrangerBudget(parts.clock);
     const { clock, onEvent } = parts;
+    this.#usages = new PeerUsages({ maxMessagesPerSecond: parts.limits.maxMessagesPerSecond, clock });
     this.#sessions = new Sessions({
       self: parts.identity.id,
       clock,
@@ -122,15 +125,15 @@ export class Mesh {
   /** Takes a connection somebody else opened. */
   accept(connection: Connection): void {
     const { clock, gatekeeper, onEvent, authTimeoutMs = HANDSHAKE_MS } = this.#parts;
-    let leave: () => void;
     try {
       if (this.#closing.signal.aborted) throw new SkeinError('This node is stopping', { code: 'unavailable' });
       if (this.peers.size >= PEERS_MAX) throw new SkeinError(`${PEERS_MAX} peers are connected already`, { code: 'busy' });
-      leave = this.#strangers.enter(connection.remoteAddress);
     } catch (error) {
       connection.close(SkeinError.from(error).message);
       return;
     }
+    // Cut: one that is silent would hold a polite close as long as it can, and others come.
+    const place = this.#strangers.enter(connection.remoteAddress, (reason) => connection.cut(reason));
     const handshake = new ResponderHandshake({
       ...this.#handshakeParts((peer, hello, binding) => gatekeeper.admitCaller(peer, hello, binding)),
       remoteAddress: connection.remoteAddress,
@@ -142,15 +145,19 @@ export class Mesh {
     runHandshake({
       connection,
       clock,
-      receive: (message) => handshake.receive(message),
+      receive: (message) => {
+        const step = handshake.receive(message);
+        if (handshake.isUnderWay) place.advance();
+        return step;
+      },
       onEstablished: (established) => {
-        leave();
+        place.leave();
         release();
         this.#connections.delete(connection);
         this.#sessions.offer(this.#peerOf(connection, established));
       },
       onFailed: (error) => {
-        leave();
+        place.leave();
         release();
         this.#connections.delete(connection);
         onEvent({ type: 'refused', address: connection.remoteAddress, error });
@@ -298,6 +305,7 @@ export class Mesh {
       clock,
       router,
       limits,
+      usages: this.#usages,
       onInternalError,
       onTakenUp: (peer) => this.#sessions.takenUp(peer),
       onClosed: (peer, reason, refused) => this.#sessions.closed(peer, reason, refused),

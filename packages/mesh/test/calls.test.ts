@@ -365,6 +365,47 @@ test('over its share of work a peer is refused; handlers that ignore their cance
   expect((await rejection(peer.call(echo, { text: '' }))).code).toBe('busy');
 });
 
+test('who connects anew has no new burst of messages', async () => {
+  const clock = new VirtualClock();
+  await using network = new TestNetwork(clock);
+  const [alice, bob] = [network.add('alice'), network.add('bob', { limits: { maxMessagesPerSecond: 50 } })];
+  bob.router.serve(echo, ({ text }) => ({ text }));
+  const first = await alice.dial(bob);
+  for (let calls = 0; calls < 50; calls += 1) await first.call(echo, { text: 'x' });
+  first.close('to come again');
+  await bob.event('peer-left');
+  const second = await alice.dial(bob);
+  expect(await rejection(second.call(echo, { text: 'x' }))).toMatchObject({
+    code: 'busy',
+    message: expect.stringContaining('50 messages a second'),
+  });
+  await clock.advance(1_000);
+  expect(await second.call(echo, { text: 'x' })).toEqual({ text: 'x' });
+});
+
+test('calls that go on after their session count in the next one, until they end', async () => {
+  await using network = new TestNetwork();
+  const [alice, bob] = [network.add('alice'), network.add('bob', { limits: { maxConcurrentCalls: 3 } })];
+  const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let running = 0;
+  bob.router.serve(echo, async ({ text }) => {
+    running += 1;
+    if (running === 3) begun.resolve();
+    await gate.promise;
+    return { text };
+  });
+  const first = await alice.dial(bob);
+  const calls = [1, 2, 3].map(() => rejection(first.call(echo, { text: 'deaf' })));
+  await begun.promise;
+  first.close('to come again');
+  await Promise.all([...calls, bob.event('peer-left')]);
+  const second = await alice.dial(bob);
+  expect((await rejection(second.call(echo, { text: 'x' }, { timeoutMs: 1_000 }))).code).toBe('busy');
+  gate.resolve();
+  await turns(2);
+  expect(await second.call(echo, { text: 'x' })).toEqual({ text: 'x' });
+});
+
 test('what waits for one peer is bounded, and the sender is told', async () => {
   await using network = new TestNetwork();
   let open = true;

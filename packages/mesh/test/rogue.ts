@@ -9,7 +9,7 @@ import {
   type OutgoingMessage,
   type Priority,
 } from '@skein/protocol';
-import { type Connection, createPipe, type Mesh, systemClock } from '../src/index.ts';
+import { type Clock, type Connection, createPipe, type Mesh, systemClock } from '../src/index.ts';
 import { Link } from '../src/peer/link.ts';
 import { runHandshake } from '../src/peer/run-handshake.ts';
 
@@ -87,23 +87,23 @@ export class Rogue {
 }
 
 /** Shakes hands over this connection as anybody would. */
-export function connectRogue(connection: Connection, identity = createIdentity()): Promise<Rogue> {
+export function connectRogue(connection: Connection, identity = createIdentity(), clock: Clock = systemClock): Promise<Rogue> {
   const handshake = new InitiatorHandshake({
     identity,
     staticKey: createX25519(),
     hello: { name: 'rogue', boot: '0f'.repeat(16), features: [] },
-    clock: systemClock,
+    clock,
     admit: () => ({ admitted: true }),
     expected: undefined,
   });
   return new Promise((resolve, reject) => {
     runHandshake({
       connection,
-      clock: systemClock,
+      clock,
       first: handshake.start(),
       receive: (message) => handshake.receive(message),
       onEstablished: (established) =>
-        resolve(new Rogue(identity, new Link({ connection, established, identity, name: 'rogue', clock: systemClock }))),
+        resolve(new Rogue(identity, new Link({ connection, established, identity, name: 'rogue', clock }))),
       onFailed: reject,
     });
   });

@@ -1,3 +1,4 @@
+export { addressKey } from './address-key.ts';
 export * from './base32.ts';
 export * from './envelope.ts';
 export * from './errors.ts';

@@ -44,18 +44,15 @@ export class VoleSockets {
   upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const address = request.socket.remoteAddress ?? 'unknown';
     socket.on('error', () => socket.destroy());
-    let leave: () => void;
     try {
       if (this.#isClosed) throw new SkeinError('This node is stopping', { code: 'unavailable' });
       if (request.headers.origin !== undefined) throw new SkeinError('A page asked for a connection', { code: 'denied' });
-      leave = this.#strangers.enter(address);
     } catch (error) {
       this.#parts.onRefused(SkeinError.from(error), address);
       socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
       return;
     }
-    socket.once('close', leave);
-    this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket, { address, leave }));
+    this.#server.handleUpgrade(request, socket, head, (webSocket) => this.#accept(webSocket, address));
   }
 
   /** Takes a paused WebSocket that was dialled to this peer; resolves with the reason when it is closed. */
@@ -97,7 +94,7 @@ export class VoleSockets {
     this.#server.close();
   }
 
-  #accept(webSocket: WebSocket, { address, leave }: { readonly address: string; readonly leave: () => void }): void {
+  #accept(webSocket: WebSocket, address: string): void {
     const { known: peers, onRefused } = this.#parts;
     let isTold = false;
     const socket: VoleSocket = this.#open(webSocket, {
@@ -109,18 +106,23 @@ export class VoleSockets {
           const known = peers.of(message.from);
           socket.owner = known.link.id;
           known.link.attach(socket);
+          place.advance();
           this.#receive(known, message, socket);
-          if (socket.isProven) leave();
         } catch (error) {
           // Said once for a socket of a stranger, who could go on for ever.
           if (socket.isProven || !isTold) onRefused(SkeinError.from(error), address, socket.owner);
           isTold = true;
         }
+        if (socket.isProven) place.leave();
       },
       onClosed: (reason) => {
-        leave();
+        place.leave();
         if (socket.owner !== undefined) peers.get(socket.owner)?.link.detach(socket, reason);
       },
+    });
+    const place = this.#strangers.enter(address, (reason) => {
+      onRefused(new SkeinError(reason, { code: 'busy' }), address, socket.owner);
+      socket.cut(reason);
     });
   }
 

@@ -89,6 +89,18 @@ describe('somebody on the network', () => {
     expect(node.told.items.some(({ what }) => what === 'chat')).toBe(false);
   });
 
+  it('keeps no peer out by sockets that say nothing: the oldest of them goes', async () => {
+    await using net = await three();
+    const { node, alice, aliceId } = net;
+    using silent = new DisposableStack();
+    const sockets = await Promise.all(Array.from({ length: 64 }, () => stranger(node.url)));
+    for (const socket of sockets) silent.use(socket);
+    await alice.dial(node.id, node.url);
+    await node.joined(aliceId);
+    expect(await node.refusal('busy')).toMatchObject({ error: { message: expect.stringContaining('prove who they are') } });
+    expect(await Promise.race(sockets.map(({ closed }) => closed))).toBe(1006);
+  });
+
   it('is not answered from a page in a browser, over no way', async () => {
     await using net = await three();
     await expect(stranger(net.node.url, { origin: 'http://evil.example' })).rejects.toThrow('503');

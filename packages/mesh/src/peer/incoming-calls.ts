@@ -16,7 +16,7 @@ import type { CallContext, CallLimit, Router } from '../router.ts';
 import { CallTable } from './call-table.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Link } from './link.ts';
-import { TokenBucket } from './token-bucket.ts';
+import type { PeerUsage, PeerUsages } from './peer-usage.ts';
 
 /** Characters of an error's message on the wire. */
 const ERROR_CHARS_MAX = 2_000;
@@ -40,6 +40,7 @@ export interface IncomingParts {
   readonly router: Router;
   readonly peer: { readonly id: PeerId; readonly name: string };
   readonly limits: IncomingLimits;
+  readonly usages: PeerUsages;
   /** Told of errors that are this node's own fault. */
   readonly onInternalError: (error: SkeinError, method: string) => void;
 }
@@ -49,15 +50,11 @@ export class IncomingCalls {
   readonly #parts: IncomingParts;
   readonly #active = new CallTable<ActiveCall>();
   readonly #deadlines: Deadlines;
-  readonly #bucket: TokenBucket;
-  /** Handlers that have not settled yet, those of ended calls included. */
-  #running = 0;
   #publications = 0;
 
   constructor(parts: IncomingParts) {
     this.#parts = parts;
     this.#deadlines = new Deadlines(parts.clock, (nowMs) => this.#sweep(nowMs));
-    this.#bucket = new TokenBucket(parts.limits.maxMessagesPerSecond, parts.clock.monotonicMs());
   }
 
   get size(): number {
@@ -66,8 +63,9 @@ export class IncomingCalls {
 
   /** One request or publication. What cannot be taken is answered with an error, never dropped silently. */
   request(header: MessageHeader, plaintext: Buffer): void {
-    const { link, clock, router } = this.#parts;
-    const refusal = this.#overLimit(header);
+    const { link, clock, router, usages, peer } = this.#parts;
+    const usage = usages.of(peer.id);
+    const refusal = this.#overLimit(header, usage);
     if (refusal !== undefined) {
       if (refusal.code === 'busy') link.slowDown();
       this.#refuse(header, refusal);
@@ -86,20 +84,20 @@ export class IncomingCalls {
       const limitMs = limit?.timeoutMs() ?? givenMs;
       const deadlineAtMs = clock.monotonicMs() + Math.min(givenMs, limitMs);
       const cutBy = limitMs < givenMs ? limit : undefined;
-      const call = new ActiveCall({ id, header, method, peer: this.#parts.peer, link, deadlineAtMs, cutBy });
+      const call = new ActiveCall({ id, header, method, peer, link, deadlineAtMs, cutBy });
       this.#active.add(call);
       this.#deadlines.add(deadlineAtMs);
       const result = handle(params.data, call);
       if (!(result instanceof Promise)) this.#succeed(call, result);
       else {
-        this.#running += 1;
+        usage.running += 1;
         result.then(
           (value) => {
-            this.#running -= 1;
+            usage.running -= 1;
             this.#succeed(call, value);
           },
           (error: unknown) => {
-            this.#running -= 1;
+            usage.running -= 1;
             if (this.#forget(call)) this.#refuse(header, this.#publicError(error, name));
           },
         );
@@ -125,13 +123,12 @@ export class IncomingCalls {
       this.#end(id, new SkeinError(`The caller left: ${reason}`, { code: 'canceled' }));
   }
 
-  #overLimit(header: MessageHeader): SkeinError | undefined {
+  #overLimit(header: MessageHeader, { messages, running }: PeerUsage): SkeinError | undefined {
     const { clock, limits } = this.#parts;
-    const waitMs = this.#bucket.take(1, clock.monotonicMs());
+    const waitMs = messages.take(1, clock.monotonicMs());
     if (waitMs > 0) return busy(`More than ${limits.maxMessagesPerSecond} messages a second`, waitMs);
     if (limits.isShortOfMemory?.() === true) return busy('This node is short of memory', 1_000);
-    if (this.#running >= limits.maxConcurrentCalls)
-      return busy(`${this.#running} of this peer’s calls are being worked on`, 100);
+    if (running >= limits.maxConcurrentCalls) return busy(`${running} of this peer’s calls are being worked on`, 100);
     if (header.type === MESSAGE_TYPE.publish || this.#active.get(header.call) === undefined) return undefined;
     return new SkeinError(`Call ${header.call} is under way already`, { code: 'conflict' });
   }

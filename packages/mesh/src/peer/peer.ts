@@ -16,6 +16,7 @@ import type { Connection } from '../transport/transport.ts';
 import { IncomingCalls, type IncomingLimits } from './incoming-calls.ts';
 import { Link } from './link.ts';
 import { type CallOptions, OutgoingCalls } from './outgoing-calls.ts';
+import type { PeerUsages } from './peer-usage.ts';
 
 /** Silence after which the dialer asks; the acceptor waits a little longer, so one of the two asks. */
 const PING_AFTER_MS = { dialer: 12_000, acceptor: 13_500 } as const;
@@ -31,12 +32,14 @@ const LOOK_AGAIN_MS = 3_000;
 const MEASURE_AFTER_MS = 20_000;
 /** Characters of the reason a goodbye gives. */
 const REASON_CHARS_MAX = 500;
+/** The longest round trip a ping tells. */
+const ROUND_TRIP_MS_MAX = 15_000;
 /** Bytes of the body of a credit, ping or goodbye. */
 const CONTROL_BYTES_MAX = 4_096;
 
 const smallNumber = z.number().int().nonnegative();
 const goodbye = z.object({ message: z.string().max(REASON_CHARS_MAX) });
-const roundTrip = z.number().nonnegative().max(15_000).nullable();
+const roundTrip = z.number().nonnegative().max(ROUND_TRIP_MS_MAX).nullable();
 
 export interface PeerParts {
   readonly connection: Connection;
@@ -49,6 +52,8 @@ export interface PeerParts {
   readonly clock: Clock;
   readonly router: Router;
   readonly limits: IncomingLimits;
+  /** What this peer and the others use, in all their sessions. */
+  readonly usages: PeerUsages;
   readonly onInternalError: (error: SkeinError, method: string) => void;
   /** One who dialled this node has taken up the session: told once, before its first message is. Never of one dialled. */
   readonly onTakenUp: (peer: Peer) => void;
@@ -99,6 +104,7 @@ export class Peer {
       router: parts.router,
       peer: this,
       limits: parts.limits,
+      usages: parts.usages,
       onInternalError: parts.onInternalError,
     });
   }
@@ -223,12 +229,17 @@ export class Peer {
     this.#link.boundPeerTime(header.timeMs, this.#latencyMs);
   }
 
-  /** Tells the round trip where there was silence before: the ping stands behind nothing, so it takes half of that. */
+  /**
+   * Tells the round trip where there was silence before: the ping stands behind nothing, so it takes half of that. One over
+   * the bound is not told: the pong came late, behind other messages, and the peer would refuse the ping.
+   */
   #ping({ inSilence }: { readonly inSilence: boolean }): void {
     this.#pings += 1;
     this.#pingSentAtMs = this.#parts.clock.monotonicMs();
     this.#measuredAtMs = this.#pingSentAtMs;
-    this.#send(MESSAGE_TYPE.ping, this.#pings, JSON.stringify((inSilence ? this.#latencyMs : undefined) ?? null));
+    const latencyMs = this.#latencyMs;
+    const isTold = inSilence && latencyMs !== undefined && latencyMs <= ROUND_TRIP_MS_MAX;
+    this.#send(MESSAGE_TYPE.ping, this.#pings, JSON.stringify(isTold ? latencyMs : null));
   }
 
   #watch(): void {

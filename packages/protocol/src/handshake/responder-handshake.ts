@@ -45,6 +45,11 @@ export class ResponderHandshake {
     this.#side = new HandshakeSide({ ...parts, initiator: false });
   }
 
+  /** Whether the first message was taken, with its cookie where one was demanded, and answered. */
+  get isUnderWay(): boolean {
+    return this.#awaiting !== undefined;
+  }
+
   /** Takes one whole message of the other side; never throws. */
   receive(bytes: Buffer): HandshakeStep {
     return this.#side.step(bytes, () =>
