@@ -9,7 +9,8 @@ const LEVELS: readonly TrustLevel[] = ['full', 'tool', 'read'];
 export function parseDuration(text: string): number {
   const [, number = '', unit = ''] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
   const factor = Object.entries(UNITS).find(([name]) => name === unit)?.[1];
-  if (factor === undefined) throw new InvalidArgumentError('expected a number and ms, s, m, h or d, such as 10m');
+  if (factor === undefined || Number(number) === 0)
+    throw new InvalidArgumentError('expected a number above 0 and ms, s, m, h or d, such as 10m');
   return Number(number) * factor;
 }
 

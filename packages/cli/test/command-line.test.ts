@@ -57,6 +57,7 @@ test.each([
   [['start', '--bogus'], 'There is no option "--bogus". There are: --port'],
   [['start', '--port', '70000'], 'expected a port, 0 to 65535'],
   [['invite', '--ttl', 'soon'], 'such as 10m'],
+  [['invite', '--ttl', '0s'], 'a number above 0'],
   [['join'], "Missing required argument 'code'"],
 ])('a wrong command line %j says what is nearest or expected, with exit code 2', async (args, words) => {
   using dir = new TempDir();

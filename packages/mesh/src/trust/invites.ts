@@ -74,8 +74,7 @@ export class Invites {
   }): Invitation {
     const { trust, ttlMs = INVITE_TTL_MS, allowBrain = false, voter = false } = options;
     if (!(ttlMs > 0 && ttlMs <= TTL_MAX_MS)) {
-      const given = ttlMs > 0 ? `${Math.round(ttlMs / DAY_MS)} d` : `${ttlMs} ms`;
-      throw new SkeinError(`An invitation is good for more than no time and up to 7 days, not ${given}`, { code: 'invalid' });
+      throw new SkeinError(`An invitation is good for up to 7 days, not ${Math.round(ttlMs / DAY_MS)} d`, { code: 'invalid' });
     }
     if (this.list().length >= OPEN_MAX) {
       throw new SkeinError(`${OPEN_MAX} invitations are open; wait until some expire`, { code: 'busy' });
